@@ -1,0 +1,1 @@
+//! Ciphers, key agreement and signatures behind small traits; randomness is handed in.

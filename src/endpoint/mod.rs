@@ -1,0 +1,1 @@
+//! One connection from first byte to online, pure.

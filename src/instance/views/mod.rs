@@ -1,0 +1,1 @@
+//! One file per system view; pure functions from the instance to rows.

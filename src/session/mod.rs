@@ -1,0 +1,1 @@
+//! One mirroring session of one database, pure.

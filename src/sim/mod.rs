@@ -1,0 +1,1 @@
+//! The simulation shell: world, scenarios, faults, oracles, trace.

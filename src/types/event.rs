@@ -1,0 +1,380 @@
+//! The typed record of a run: what the trace stores, the oracles read and the snapshots render.
+//!
+//! Events are facts in the manual's words. They carry what an oracle needs to judge without asking the implementation
+//! (log extents with checksums, role sequences, who acknowledged what), never secrets.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConnectionId, DatabaseName, EncryptionInUse, Guid, InstanceName, LinkState, Lsn, MirroringState,
+    PartnerRole, RoleSequence, ServerAddress, Timestamp, TransactionId,
+};
+
+/// Who speaks. Ordered so that a trace can group by source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The simulation itself: faults, scenario steps, processes and systems going up and down.
+    World,
+    Instance(InstanceName),
+    /// An application, by its name in the scenario.
+    Client(String),
+}
+
+/// One line of the trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamped {
+    pub at: Timestamp,
+    pub source: Source,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "area", rename_all = "snake_case")]
+pub enum Event {
+    World(WorldEvent),
+    Instance(InstanceEvent),
+    Endpoint(EndpointEvent),
+    Session(SessionEvent),
+    Client(ClientEvent),
+}
+
+macro_rules! event_from {
+    ($($variant:ident($inner:ident)),*) => {
+        $(impl From<$inner> for Event {
+            fn from(event: $inner) -> Event {
+                Event::$variant(event)
+            }
+        })*
+    };
+}
+event_from!(
+    World(WorldEvent),
+    Instance(InstanceEvent),
+    Endpoint(EndpointEvent),
+    Session(SessionEvent),
+    Client(ClientEvent)
+);
+
+/// What the world did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum WorldEvent {
+    /// A scenario step began; `text` is its one-line rendering.
+    Step {
+        text: String,
+    },
+    /// A fault began. `fault` is its kind (`drop`, `kill` …), `id` pairs it with `FaultEnded` and `FaultTookEffect`.
+    FaultFired {
+        id: u32,
+        fault: String,
+        text: String,
+    },
+    /// The fault was seen to change something: a packet was dropped, a process died, a sync failed.
+    FaultTookEffect {
+        id: u32,
+    },
+    FaultEnded {
+        id: u32,
+        fault: String,
+        text: String,
+    },
+    ProcessStarted {
+        instance: InstanceName,
+    },
+    ProcessKilled {
+        instance: InstanceName,
+    },
+    SystemDown {
+        system: String,
+    },
+    SystemUp {
+        system: String,
+    },
+    /// A packet on an endpoint's port carried a session message in clear (found by the wire tap).
+    ClearSessionMessage {
+        from: String,
+        to: String,
+    },
+    /// All faults are healed and no command is pending; liveness bounds count from here.
+    Quiet,
+}
+
+/// What an instance did outside its endpoint and sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum InstanceEvent {
+    Started {
+        server_name: String,
+    },
+    /// A batch was executed for a client; `error` is the number of the error that ended it.
+    BatchDone {
+        connection: ConnectionId,
+        error: Option<u32>,
+    },
+    /// A line of the instance's error log.
+    ErrorLog {
+        number: u32,
+        severity: u8,
+        state: u8,
+        text: String,
+    },
+    ClientConnected {
+        connection: ConnectionId,
+        database: Option<DatabaseName>,
+    },
+    ClientRefused {
+        connection: ConnectionId,
+        number: u32,
+    },
+    /// A deadline fired and was acted on. The name says which: "partner timeout", "reconnect" …
+    Deadline {
+        name: String,
+    },
+    DiskError {
+        request: String,
+        error: String,
+    },
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedBy {
+    /// This instance closed it (endpoint stopped, login refused, arbitration lost …).
+    Local,
+    /// The peer closed it in order (FIN).
+    Peer,
+    /// The transport reported a failure (RST).
+    Reset,
+    /// No frame from the peer within the partner timeout.
+    Timeout,
+}
+
+/// What the database mirroring endpoint of an instance did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum EndpointEvent {
+    Listening {
+        port: u16,
+    },
+    StoppedListening {
+        port: u16,
+    },
+    CannotListen {
+        port: u16,
+        error: String,
+    },
+    /// DDL changed the endpoint; `change` is readable (`STATE = STOPPED`), `restarted` says whether connections fell.
+    Altered {
+        change: String,
+        restarted: bool,
+    },
+    Connecting {
+        connection: ConnectionId,
+        address: ServerAddress,
+    },
+    ConnectFailed {
+        connection: ConnectionId,
+        address: ServerAddress,
+        error: String,
+    },
+    Accepted {
+        connection: ConnectionId,
+        from: String,
+    },
+    LoginState {
+        connection: ConnectionId,
+        state: String,
+    },
+    /// The handshake is complete. `principal` is the login that was checked, `connect_granted` the acceptor's verdict.
+    LoggedIn {
+        connection: ConnectionId,
+        peer: Guid,
+        accepted: bool,
+        principal: String,
+        authentication: String,
+        encryption: EncryptionInUse,
+        /// This side's configured level: DISABLED, SUPPORTED, REQUIRED.
+        local_level: String,
+        connect_granted: bool,
+    },
+    /// The handshake failed here; the peer only sees the connection end.
+    LoginFailed {
+        connection: ConnectionId,
+        accepted: bool,
+        number: u32,
+        text: String,
+    },
+    /// A session message from this peer was acted on (first one per connection and session).
+    SessionTraffic {
+        connection: ConnectionId,
+        database: DatabaseName,
+    },
+    PingReceived {
+        connection: ConnectionId,
+    },
+    Closed {
+        connection: ConnectionId,
+        by: ClosedBy,
+    },
+}
+
+/// How a role changed hands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwitchKind {
+    Automatic,
+    Manual,
+    Forced,
+}
+
+/// What one session did on one instance.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum SessionEvent {
+    /// SET PARTNER took effect (on the mirror it waits, on the principal it starts the session).
+    Configured {
+        database: DatabaseName,
+        session: Guid,
+        role: PartnerRole,
+        partner: ServerAddress,
+    },
+    Removed {
+        database: DatabaseName,
+        session: Guid,
+    },
+    WitnessSet {
+        database: DatabaseName,
+        witness: Option<ServerAddress>,
+    },
+    Role {
+        database: DatabaseName,
+        from: Option<PartnerRole>,
+        to: PartnerRole,
+        role_sequence: RoleSequence,
+    },
+    /// `trace_id` is the id of the product's *Database Mirroring State Change* event (0–13), if one belongs to it.
+    State {
+        database: DatabaseName,
+        role: PartnerRole,
+        from: Option<MirroringState>,
+        to: MirroringState,
+        trace_id: Option<u8>,
+    },
+    Links {
+        database: DatabaseName,
+        partner: LinkState,
+        witness: Option<LinkState>,
+    },
+    /// Whether clients may use the database, and why.
+    Serving {
+        database: DatabaseName,
+        serving: bool,
+        role_sequence: RoleSequence,
+        reason: String,
+    },
+    /// This instance generated a block (as principal). `crc` is over the block's bytes.
+    LogGenerated {
+        database: DatabaseName,
+        role_sequence: RoleSequence,
+        start: Lsn,
+        end: Lsn,
+        crc: u32,
+    },
+    /// A block is on this instance's log disk; `role_sequence` is the one it was generated under.
+    LogHardened {
+        database: DatabaseName,
+        role_sequence: RoleSequence,
+        start: Lsn,
+        end: Lsn,
+        crc: u32,
+    },
+    /// The log was cut back to `to`: everything from there on is undone.
+    LogReverted {
+        database: DatabaseName,
+        from: Lsn,
+        to: Lsn,
+    },
+    Redone {
+        database: DatabaseName,
+        to: Lsn,
+    },
+    /// The principal told a client that its transaction committed. `state` is the session's state at that moment.
+    CommitAcknowledged {
+        database: DatabaseName,
+        transaction: TransactionId,
+        lsn: Lsn,
+        role_sequence: RoleSequence,
+        state: Option<MirroringState>,
+    },
+    /// A partner took the principal role. The flags are what it relied on.
+    Takeover {
+        database: DatabaseName,
+        kind: SwitchKind,
+        role_sequence: RoleSequence,
+        failover_lsn: Lsn,
+        safety_full: bool,
+        was_synchronized: bool,
+        witness_connected: bool,
+    },
+    /// The witness wrote its record.
+    WitnessRecord {
+        database: DatabaseName,
+        session: Guid,
+        owner: String,
+        role_sequence: RoleSequence,
+        synchronized: bool,
+    },
+    /// The witness was asked for the principal role and answered.
+    WitnessVerdict {
+        database: DatabaseName,
+        granted: bool,
+        role_sequence: RoleSequence,
+        reason: String,
+    },
+    /// A note for the reader that no oracle needs.
+    Note {
+        database: DatabaseName,
+        text: String,
+    },
+}
+
+/// What an application saw. Transactions carry the application's own number, unique in the run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum ClientEvent {
+    Connected {
+        to: InstanceName,
+        failover_partner: Option<String>,
+    },
+    ConnectFailed {
+        to: String,
+        error: String,
+    },
+    Submitted {
+        transaction: u64,
+        to: InstanceName,
+        operation: String,
+    },
+    /// The server said committed. `values` are what a read returned.
+    Acknowledged {
+        transaction: u64,
+        values: Vec<Option<i64>>,
+    },
+    /// The server said no: nothing happened.
+    Refused {
+        transaction: u64,
+        number: u32,
+    },
+    /// The connection was lost before an answer: it may or may not have happened.
+    InDoubt {
+        transaction: u64,
+    },
+    /// The answer to a scenario's own batch.
+    Batch {
+        on: InstanceName,
+        reply: super::Reply,
+    },
+}

@@ -1,0 +1,24 @@
+//! Words everything shares: log sequence numbers, times, addresses, names, identities, replies, events.
+//!
+//! Plain values without behaviour beyond parsing and printing. Knows nothing of wires, endpoints or sessions.
+
+mod address;
+mod change;
+mod event;
+mod id;
+mod lsn;
+mod reply;
+mod state;
+mod time;
+
+pub use address::{AddressError, ServerAddress};
+pub use change::RowChange;
+pub use event::{
+    ClientEvent, ClosedBy, EndpointEvent, Event, InstanceEvent, SessionEvent, Source, Stamped, SwitchKind,
+    WorldEvent,
+};
+pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
+pub use lsn::Lsn;
+pub use reply::{Reply, ReplyItem, Value};
+pub use state::{EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety};
+pub use time::{Now, Timestamp, WallTime};

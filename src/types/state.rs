@@ -1,0 +1,172 @@
+//! The documented roles, states and codes. Views print them through `code` and `desc` only, so that code, view and
+//! manual cannot drift apart. Source: documented, *sys.database_mirroring* and *sys.database_mirroring_witnesses*.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Number of role switches of a session, plus one. The higher one owns the principal role.
+pub type RoleSequence = u32;
+
+/// Which of the two partners an instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum PartnerRole {
+    Principal,
+    Mirror,
+}
+
+impl PartnerRole {
+    pub const fn code(self) -> i64 {
+        match self {
+            PartnerRole::Principal => 1,
+            PartnerRole::Mirror => 2,
+        }
+    }
+
+    pub const fn desc(self) -> &'static str {
+        match self {
+            PartnerRole::Principal => "PRINCIPAL",
+            PartnerRole::Mirror => "MIRROR",
+        }
+    }
+
+    pub const fn other(self) -> PartnerRole {
+        match self {
+            PartnerRole::Principal => PartnerRole::Mirror,
+            PartnerRole::Mirror => PartnerRole::Principal,
+        }
+    }
+}
+
+impl fmt::Display for PartnerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.desc())
+    }
+}
+
+/// What an instance is to one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Role {
+    Principal,
+    Mirror,
+    Witness,
+}
+
+/// The state of a session as one partner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum MirroringState {
+    Suspended,
+    Disconnected,
+    Synchronizing,
+    PendingFailover,
+    Synchronized,
+}
+
+impl MirroringState {
+    pub const fn code(self) -> i64 {
+        match self {
+            MirroringState::Suspended => 0,
+            MirroringState::Disconnected => 1,
+            MirroringState::Synchronizing => 2,
+            MirroringState::PendingFailover => 3,
+            MirroringState::Synchronized => 4,
+        }
+    }
+
+    pub const fn desc(self) -> &'static str {
+        match self {
+            MirroringState::Suspended => "SUSPENDED",
+            MirroringState::Disconnected => "DISCONNECTED",
+            MirroringState::Synchronizing => "SYNCHRONIZING",
+            MirroringState::PendingFailover => "PENDING_FAILOVER",
+            MirroringState::Synchronized => "SYNCHRONIZED",
+        }
+    }
+}
+
+impl fmt::Display for MirroringState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.desc())
+    }
+}
+
+/// Transaction safety as configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Safety {
+    Off,
+    Full,
+}
+
+impl Safety {
+    pub const fn code(self) -> i64 {
+        match self {
+            Safety::Off => 1,
+            Safety::Full => 2,
+        }
+    }
+
+    pub const fn desc(self) -> &'static str {
+        match self {
+            Safety::Off => "OFF",
+            Safety::Full => "FULL",
+        }
+    }
+}
+
+/// A partner's link to the witness, or to the other partner, as that partner sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum LinkState {
+    Unknown,
+    Connected,
+    Disconnected,
+}
+
+impl LinkState {
+    pub const fn code(self) -> i64 {
+        match self {
+            LinkState::Unknown => 0,
+            LinkState::Connected => 1,
+            LinkState::Disconnected => 2,
+        }
+    }
+
+    pub const fn desc(self) -> &'static str {
+        match self {
+            LinkState::Unknown => "UNKNOWN",
+            LinkState::Connected => "CONNECTED",
+            LinkState::Disconnected => "DISCONNECTED",
+        }
+    }
+}
+
+/// What protects the messages of a connection that is up. Codes of `sys.dm_db_mirroring_connections`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum EncryptionInUse {
+    None,
+    Rc4,
+    Aes,
+}
+
+impl EncryptionInUse {
+    pub const fn code(self) -> i64 {
+        match self {
+            EncryptionInUse::None => 0,
+            EncryptionInUse::Rc4 => 1,
+            EncryptionInUse::Aes => 2,
+        }
+    }
+
+    pub const fn desc(self) -> &'static str {
+        match self {
+            EncryptionInUse::None => "NONE",
+            EncryptionInUse::Rc4 => "RC4",
+            EncryptionInUse::Aes => "AES",
+        }
+    }
+}

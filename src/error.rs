@@ -122,6 +122,9 @@ catalogue! {
     NOT_IN_TRANSACTION = 574, 16, false, "{0} cannot be used inside a user transaction.";
     NO_COLUMN_NULL = 515, 16, false, "Cannot insert the value NULL into column '{0}'.";
     ARITHMETIC_OVERFLOW = 8115, 16, false, "Arithmetic overflow error converting expression to data type {0}.";
+    CONVERSION = 245, 16, false, "Conversion failed when converting the value '{0}' to data type {1}.";
+    MULTI_PART = 4104, 16, false, "The multi-part identifier \"{0}\" could not be bound.";
+    DIVIDE_BY_ZERO = 8134, 16, false, "Divide by zero error encountered.";
     TABLE_EXISTS = 2714, 16, false, "There is already an object named '{0}' in the database.";
     DUPLICATE_KEY = 2627, 14, false, "Violation of PRIMARY KEY constraint. Cannot insert duplicate key ({0}) in object '{1}'.";
     NOT_SUPPORTED = 40517, 16, false, "Keyword or statement option '{0}' is not supported in this version of mirrorlab.";
@@ -150,6 +153,9 @@ catalogue! {
     LOGIN_DATABASE = 4060, 11, false, "Cannot open database \"{0}\" requested by the login. The login failed.";
     DISK_ERROR = 823, 24, true, "The operating system returned error {0} to the instance during {1}.";
     TRANSACTION_CUT = 596, 21, true, "Cannot continue the execution because the session is in the kill state: the database changed its role or lost quorum.";
+    LOGIN_FAILED = 18456, 14, true, "Login failed for user '{0}'.";
+    MASTER_DAMAGED = 3411, 21, true, "The instance cannot start: {0}. Restore master or rebuild it.";
+    CANNOT_LISTEN_CLIENTS = 26024, 16, true, "Server failed to listen on 'any' <ipv4> {0}. Error: {1}. The instance shuts down.";
     // Principals, certificates, keys
     LOGIN_INVALID = 15007, 16, false, "'{0}' is not a valid login or you do not have permission.";
     PRINCIPAL_EXISTS = 15025, 16, false, "The server principal '{0}' already exists.";
@@ -213,6 +219,7 @@ catalogue! {
     SIGNATURE_INVALID = 28061, 16, false, "A corrupt message has been received. The message integrity signature is not valid.";
     ENDPOINT_NOT_CONFIGURED = 28080, 10, false, "Connection handshake failed. The Database Mirroring endpoint is not configured.";
     LOGIN_TIMED_OUT = 28098, 10, false, "Connection handshake failed. The login did not complete within {0} seconds.";
+    CRYPTOGRAPHY_FAILED = 9641, 16, false, "A cryptographic operation failed: {0}.";
     // Transport
     TRANSPORT_ERROR = 9642, 16, true, "An error occurred in a Database Mirroring transport connection endpoint, Error: {0}, State: {1}. (Near endpoint role: {2}, far endpoint address: '{3}')";
     CONNECT_FAILED = 9754, 10, false, "Connection attempt failed with error: '{0}'.";
@@ -238,6 +245,7 @@ catalogue! {
     NEITHER_AVAILABLE = 1431, 16, false, "Neither the partner nor the witness server instance for database \"{0}\" is available. Reissue the command when at least one of the instances becomes available.";
     WITNESS_CHANGE_UNCERTAIN = 1433, 16, false, "All three server instances did not remain interconnected for the duration of the ALTER DATABASE SET WITNESS command. There may be missing or inconsistent metadata in the database mirroring catalog views. Verify that the partner and witness settings are correct and reissue the command.";
     UNEXPECTED_MESSAGE = 1434, 16, true, "Invalid or unexpected database mirroring {0} message was received from server {1}.";
+    MESSAGE_NOT_SENT = 1437, 16, true, "Could not post message '{0}' to server instance '{1}'.";
     NO_WITNESS = 1439, 16, false, "There is currently no witness associated with the database \"{0}\".";
     ACTIVE_PRINCIPAL = 1440, 10, true, "Database mirroring is active with database '{0}' as the principal copy. This is an informational message only. No user action is required.";
     ACTIVE_MIRROR = 1441, 10, true, "Database mirroring is active with database '{0}' as the mirror copy. This is an informational message only. No user action is required.";
@@ -252,6 +260,7 @@ catalogue! {
     PARTNER_IS_SELF = 1452, 16, false, "The partner server instance name must be distinct from the server instance that manages the database. The ALTER DATABASE SET PARTNER command failed.";
     REMOTE_MIRRORED_ELSEWHERE = 1460, 16, false, "The database \"{0}\" is already configured for database mirroring on the remote server. Drop database mirroring on the remote server to establish a new partner.";
     REMOTE_NOT_RECOVERING = 1464, 16, false, "The database \"{0}\" is not in a recovering state which is required for a mirror database or secondary database. The remote database must be restored using WITH NORECOVERY.";
+    NOT_FULL_RECOVERY = 1465, 16, false, "Database \"{0}\" is not in full recovery mode on each of the server instances. The full recovery model is required for a database to participate in database mirroring.";
     OPERATION_ON_MIRRORED = 1468, 16, false, "The operation cannot be performed on database \"{0}\" because it is involved in a database mirroring session or an availability group. Some operations are not allowed on a database that is participating in a database mirroring session or in an availability group.";
     NOT_PRINCIPAL = 1470, 16, false, "The alter database for this partner config values may only be initiated on the current principal server for database \"{0}\".";
     CONNECTION_ERROR = 1474, 16, true, "Database mirroring connection error {0} '{1}' for '{2}'.";

@@ -108,6 +108,10 @@ pub enum InstanceEvent {
     Started {
         server_name: String,
     },
+    /// It stopped by itself, because it can no longer keep its promises.
+    Stopped {
+        reason: String,
+    },
     /// A batch was executed for a client; `error` is the number of the error that ended it.
     BatchDone {
         connection: ConnectionId,

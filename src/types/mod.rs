@@ -20,5 +20,7 @@ pub use event::{
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;
 pub use reply::{Reply, ReplyItem, Value};
-pub use state::{EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety};
+pub use state::{
+    EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety, state_change_name,
+};
 pub use time::{Now, Timestamp, WallTime};

@@ -1,1 +1,0 @@
-//! Ciphers, key agreement and signatures behind small traits; randomness is handed in.

@@ -1,1 +1,0 @@
-//! One connection from first byte to online, pure.

@@ -1,1 +1,0 @@
-//! One file per system view; pure functions from the instance to rows.

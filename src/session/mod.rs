@@ -1,1 +1,0 @@
-//! One mirroring session of one database, pure.

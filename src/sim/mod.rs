@@ -1,1 +1,0 @@
-//! The simulation shell: world, scenarios, faults, oracles, trace.

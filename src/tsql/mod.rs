@@ -1,1 +1,0 @@
-//! Text to syntax tree; knows no instance.

@@ -6,5 +6,8 @@
 //! → `instance` → `driver` → `sim` → `cli`. In the layers before `driver` there is no async, socket, file, thread,
 //! clock, environment variable, ambient randomness or iteration over a hash map; `tests/tidy.rs` holds that.
 
+pub mod crypto;
+pub mod endpoint;
 pub mod error;
 pub mod types;
+pub mod wire;

@@ -1,0 +1,181 @@
+//! Why a login fails, and what users, the error log and the audit see of it. The peer sees none of it.
+
+use thiserror::Error;
+
+use crate::crypto::certificate::OutOfDate;
+use crate::error::{SqlError, msg};
+use crate::types::ClosedBy;
+use crate::wire::DecodeError;
+
+use super::config::WindowsMethod;
+use super::negotiate::Incompatible;
+
+/// Subclasses of the trace event *Audit Database Mirroring Login*. Source: documented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AuditSubclass {
+    LoginSuccess = 1,
+    LoginProtocolError = 2,
+    MessageFormatError = 3,
+    NegotiateFailure = 4,
+    AuthenticationFailure = 5,
+    AuthorizationFailure = 6,
+}
+
+/// What is wrong with the certificate this endpoint names. Numbers in the texts: documented.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OwnCertificateProblem {
+    #[error("9762 (it does not exist in master or has no private key)")]
+    Missing,
+    #[error("9766 ({0})")]
+    Unreadable(String),
+    #[error("{number} ({0})", number = match .0 { OutOfDate::NotYetValid(_) => 28022, OutOfDate::Expired(_) => 28023 })]
+    OutOfDate(OutOfDate),
+}
+
+/// What is wrong with the certificate the peer shows.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PeerCertificateProblem {
+    #[error("certificate not found")]
+    NotFound,
+    #[error("it differs from the one in master with the same issuer and serial number")]
+    Differs,
+    #[error("{0}")]
+    OutOfDate(OutOfDate),
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// Why a login failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum LoginError {
+    /// The endpoint is STOPPED or DISABLED.
+    #[error("the endpoint is not started")]
+    NotStarted,
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// A message that does not belong to the state, sealed or clear.
+    #[error("unexpected {event} while {state}")]
+    Unexpected { event: String, state: &'static str },
+    #[error("no compatible {what} (this endpoint: {local}; the peer: {remote})")]
+    Incompatible {
+        what: Incompatible,
+        local: String,
+        remote: String,
+    },
+    #[error("RC4 was agreed and is not available in this version of mirrorlab; name AES in ALGORITHM")]
+    Rc4Unavailable,
+    #[error("Windows authentication ({}) is not available in this version of mirrorlab", .0.desc())]
+    WindowsUnavailable(WindowsMethod),
+    /// The peer could not carry out the last method of the plan.
+    #[error("the peer could not carry out {0} authentication")]
+    PeerRejected(&'static str),
+    #[error("own certificate: {0}")]
+    OwnCertificate(OwnCertificateProblem),
+    #[error("private key: {0}")]
+    PrivateKey(String),
+    #[error("peer certificate: {0}")]
+    PeerCertificate(PeerCertificateProblem),
+    /// The exchange of tokens failed: a wrong key, a damaged token.
+    #[error("the exchange failed: {0}")]
+    Exchange(String),
+    /// The peer saw another login than this side did, or holds another key.
+    #[error("the confirmation does not match")]
+    Confirmation,
+    #[error("'{user}' lacks CONNECT")]
+    NoConnect { user: String },
+    /// Sealed records do not verify although the login was confirmed.
+    #[error("a record's integrity check failed")]
+    SealBroken,
+    #[error("a record is not sealed as agreed")]
+    NotSealed,
+    #[error("a previous connection with the same peer is used")]
+    LostToOlder,
+    #[error("a newer connection with the same peer is used")]
+    LostToNewer,
+    #[error("not complete within {0} s")]
+    TimedOut(u64),
+    #[error("the stream ended")]
+    StreamEnded(ClosedBy),
+    /// The owner ended the connection during the login.
+    #[error("{0}")]
+    Withdrawn(SqlError),
+}
+
+impl LoginError {
+    /// What this instance's users and log see.
+    pub fn to_sql(&self) -> SqlError {
+        match self {
+            LoginError::NotStarted => msg::ENDPOINT_DISABLED_OR_STOPPED.error(),
+            LoginError::Decode(error) => error.to_sql(),
+            LoginError::Unexpected { event, state } => msg::HANDSHAKE_UNEXPECTED.with(&[event, state]),
+            LoginError::Incompatible { what, local, remote } => {
+                let what = format!("{what} (this endpoint: {local}; the peer: {remote})");
+                msg::NO_COMPATIBLE.with(&[&what])
+            }
+            LoginError::Rc4Unavailable => msg::CRYPTOGRAPHY_FAILED.with(&[self]),
+            LoginError::WindowsUnavailable(_) | LoginError::PeerRejected(_) => {
+                msg::HANDSHAKE_OS_CALL.with(&[self])
+            }
+            LoginError::OwnCertificate(problem) => msg::OWN_CERTIFICATE_INVALID.with(&[problem]),
+            LoginError::PrivateKey(reason) => msg::PRIVATE_KEY_UNUSABLE.with(&[reason]),
+            LoginError::PeerCertificate(PeerCertificateProblem::Differs) => msg::CERTIFICATE_DIFFERS.error(),
+            LoginError::PeerCertificate(
+                problem @ (PeerCertificateProblem::NotFound
+                | PeerCertificateProblem::OutOfDate(_)
+                | PeerCertificateProblem::Unreadable(_)),
+            ) => msg::PEER_CERTIFICATE_INVALID.with(&[problem]),
+            LoginError::Exchange(_) | LoginError::Confirmation => msg::HANDSHAKE_VERIFICATION.error(),
+            LoginError::NoConnect { user } => msg::NO_CONNECT_PERMISSION.with(&[user]),
+            LoginError::SealBroken => msg::SIGNATURE_INVALID.error(),
+            LoginError::NotSealed => msg::NOT_ENCRYPTED_AS_CONFIGURED.error(),
+            LoginError::LostToOlder => msg::ARBITRATION_NEW_LOST.error(),
+            LoginError::LostToNewer => msg::ARBITRATION_OLD_LOST.error(),
+            LoginError::TimedOut(seconds) => msg::LOGIN_TIMED_OUT.with(&[seconds]),
+            LoginError::StreamEnded(_) => msg::HANDSHAKE_NOT_SENT.error(),
+            LoginError::Withdrawn(error) => error.clone(),
+        }
+    }
+
+    /// How the audit event classes it.
+    pub const fn subclass(&self) -> AuditSubclass {
+        match self {
+            LoginError::Incompatible { .. } | LoginError::Rc4Unavailable => AuditSubclass::NegotiateFailure,
+            LoginError::Decode(_) | LoginError::SealBroken | LoginError::NotSealed => {
+                AuditSubclass::MessageFormatError
+            }
+            LoginError::NotStarted
+            | LoginError::Unexpected { .. }
+            | LoginError::LostToOlder
+            | LoginError::LostToNewer
+            | LoginError::TimedOut(_)
+            | LoginError::StreamEnded(_)
+            | LoginError::Withdrawn(_) => AuditSubclass::LoginProtocolError,
+            LoginError::WindowsUnavailable(_)
+            | LoginError::PeerRejected(_)
+            | LoginError::OwnCertificate(_)
+            | LoginError::PrivateKey(_)
+            | LoginError::Exchange(_)
+            | LoginError::Confirmation => AuditSubclass::AuthenticationFailure,
+            LoginError::PeerCertificate(_) | LoginError::NoConnect { .. } => {
+                AuditSubclass::AuthorizationFailure
+            }
+        }
+    }
+
+    /// Whether the method could not be carried out on this side, so that the next of the plan may be tried.
+    pub const fn is_method_unavailable(&self) -> bool {
+        matches!(
+            self,
+            LoginError::WindowsUnavailable(_) | LoginError::OwnCertificate(_) | LoginError::PrivateKey(_)
+        )
+    }
+
+    /// Who ended the connection.
+    pub const fn closed_by(&self) -> ClosedBy {
+        match self {
+            LoginError::StreamEnded(by) => *by,
+            LoginError::TimedOut(_) => ClosedBy::Timeout,
+            _ => ClosedBy::Local,
+        }
+    }
+}

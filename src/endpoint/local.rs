@@ -1,0 +1,75 @@
+//! This instance's side of every connection: its endpoint, its certificate, and whom it trusts.
+
+use std::fmt;
+
+use crate::types::{Guid, ServerAddress};
+
+use super::config::EndpointConfig;
+
+/// A snapshot of what this instance's endpoint is and trusts, shared by its connections.
+///
+/// Take a new snapshot whenever DDL changes the endpoint, a certificate, a login or a permission; connections that are
+/// up keep theirs (authorisation is checked at login only).
+#[derive(Debug, Clone)]
+pub struct LocalEndpoint {
+    pub config: EndpointConfig,
+    /// This instance's identity among its peers; the same on all its connections.
+    pub arbitration_id: Guid,
+    /// What `@@SERVERNAME` says.
+    pub server_name: String,
+    /// The address of this instance's own endpoint, if it is known.
+    pub address: Option<ServerAddress>,
+    /// The certificate AUTHENTICATION names, if it exists and has a private key.
+    pub own_certificate: Option<OwnCertificate>,
+    /// Whether the master key opens, and with it the private key.
+    pub master_key_open: bool,
+    /// The certificates imported into `master`.
+    pub trusted: Vec<TrustedCertificate>,
+}
+
+/// The endpoint's own certificate with its private key.
+#[derive(Clone)]
+pub struct OwnCertificate {
+    pub name: String,
+    pub der: Vec<u8>,
+    pub private_key_pkcs8: Vec<u8>,
+}
+
+impl fmt::Debug for OwnCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnCertificate")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A certificate in `master`, and whom it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedCertificate {
+    pub certificate_id: i64,
+    pub name: String,
+    pub der: Vec<u8>,
+    /// The database user that owns it.
+    pub owner_user: String,
+    /// The login of that user, if there is one and it is enabled.
+    pub login: Option<String>,
+    /// Whether that login may CONNECT to the endpoint (granted, owner, or sysadmin).
+    pub connect: bool,
+}
+
+/// Who opened the TCP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    Initiator,
+    Acceptor,
+}
+
+impl Side {
+    /// The word the audit and the error log use.
+    pub const fn desc(self) -> &'static str {
+        match self {
+            Side::Initiator => "Initiator",
+            Side::Acceptor => "Target",
+        }
+    }
+}

@@ -1,0 +1,803 @@
+//! One type per login state; a message consumes the state and gives the next, or the reason there is none.
+//!
+//! Only [`WaitArbitration`] can make a [`LoggedIn`], and only from what the earlier states proved, so holding one *is*
+//! the proof that its peer was authenticated and authorised. Deadlines and frames are `connection`'s.
+
+use std::sync::Arc;
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::Rng;
+use sha2::{Digest, Sha256};
+
+use crate::crypto::record::SECRET_BYTES;
+use crate::types::{EncryptionInUse, Guid, ServerAddress, WallTime};
+use crate::wire::DecodeError;
+use crate::wire::login::{
+    AlgorithmCode, Arbitration, AuthMethod, Confirmation, LevelCode, LoginMessage, Offer,
+};
+
+use super::auth::{self, Mechanism, Principal, Step};
+use super::config::{Algorithm, EncryptionLevel, EndpointRole, Method, WindowsMethod};
+use super::error::LoginError;
+use super::local::{LocalEndpoint, Side};
+use super::negotiate::{Agreed, Incompatible, Terms, negotiate};
+
+const INITIATOR_CONFIRMS: &str = "EXPORTER-mirrorlab initiator confirms";
+const ACCEPTOR_CONFIRMS: &str = "EXPORTER-mirrorlab acceptor confirms";
+const INITIATOR_RECORDS: &str = "EXPORTER-mirrorlab initiator records";
+const ACCEPTOR_RECORDS: &str = "EXPORTER-mirrorlab acceptor records";
+
+/// `login_state` of `sys.dm_db_mirroring_connections`. Source: documented; the sentences are paraphrased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoginState {
+    Initial = 0,
+    WaitLoginNegotiate = 1,
+    OneIsc = 2,
+    OneAsc = 3,
+    TwoIsc = 4,
+    TwoAsc = 5,
+    WaitIscConfirm = 6,
+    WaitAscConfirm = 7,
+    WaitReject = 8,
+    WaitPreMasterSecret = 9,
+    WaitValidation = 10,
+    WaitArbitration = 11,
+    Online = 12,
+    Error = 13,
+}
+
+impl LoginState {
+    pub const fn code(self) -> i64 {
+        self as i64
+    }
+
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            LoginState::Initial => "INITIAL",
+            LoginState::WaitLoginNegotiate => "WAIT LOGIN NEGOTIATE",
+            LoginState::OneIsc => "ONE ISC",
+            LoginState::OneAsc => "ONE ASC",
+            LoginState::TwoIsc => "TWO ISC",
+            LoginState::TwoAsc => "TWO ASC",
+            LoginState::WaitIscConfirm => "WAIT ISC Confirm",
+            LoginState::WaitAscConfirm => "WAIT ASC Confirm",
+            LoginState::WaitReject => "WAIT REJECT",
+            LoginState::WaitPreMasterSecret => "WAIT PRE-MASTER SECRET",
+            LoginState::WaitValidation => "WAIT VALIDATION",
+            LoginState::WaitArbitration => "WAIT ARBITRATION",
+            LoginState::Online => "ONLINE",
+            LoginState::Error => "ERROR",
+        }
+    }
+
+    /// `login_state_desc`.
+    pub const fn desc(self) -> &'static str {
+        match self {
+            LoginState::Initial => "Connection handshake is initializing.",
+            LoginState::WaitLoginNegotiate => "Connection handshake is waiting for Login Negotiate message.",
+            LoginState::OneIsc => {
+                "Connection handshake has initialized and sent security context for authentication."
+            }
+            LoginState::OneAsc => {
+                "Connection handshake has received and accepted security context for authentication."
+            }
+            LoginState::TwoIsc => {
+                "Connection handshake has initialized and sent security context for authentication. An optional mechanism is available."
+            }
+            LoginState::TwoAsc => {
+                "Connection handshake has received and sent accepted security context for authentication. An optional mechanism is available."
+            }
+            LoginState::WaitIscConfirm => {
+                "Connection handshake is waiting for Initialize Security Context Confirmation message."
+            }
+            LoginState::WaitAscConfirm => {
+                "Connection handshake is waiting for Accept Security Context Confirmation message."
+            }
+            LoginState::WaitReject => "Connection handshake is waiting for SSPI rejection message.",
+            LoginState::WaitPreMasterSecret => {
+                "Connection handshake is waiting for Pre-Master Secret message."
+            }
+            LoginState::WaitValidation => "Connection handshake is waiting for Validation message.",
+            LoginState::WaitArbitration => "Connection handshake is waiting for Arbitration message.",
+            LoginState::Online => {
+                "Connection handshake is complete and is online (ready) for message exchange."
+            }
+            LoginState::Error => "Connection is in error.",
+        }
+    }
+}
+
+/// Who the peer says it is, after it proved who it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    pub arbitration_id: Guid,
+    pub server_name: String,
+    pub role: EndpointRole,
+    /// The server network address of the peer's own endpoint, if it knows it.
+    pub address: Option<ServerAddress>,
+    /// The login checked for CONNECT on the acceptor; on the initiator the owner of the acceptor's certificate.
+    pub principal: String,
+}
+
+/// The owner's answer to an arbitration request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArbitrationVerdict {
+    /// This connection is to be used; an older one with the same peer, if any, loses.
+    Keep,
+    /// A previous connection with the same peer will be used (28032).
+    LostToOlder,
+}
+
+/// What was agreed and proved by the time a connection is online. Made by [`WaitArbitration`] alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    pub peer: PeerIdentity,
+    pub side: Side,
+    pub method: Method,
+    pub encryption: EncryptionInUse,
+    pub local_level: EncryptionLevel,
+    pub peer_certificate_id: Option<i64>,
+    /// The acceptor's verdict: on the initiator, that it was let in.
+    pub connect_granted: bool,
+    proof: Proof,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Proof;
+
+/// What the token exchange proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proved {
+    pub principal: Principal,
+    pub method: Method,
+    pub encryption: EncryptionInUse,
+}
+
+/// The secrets of the record ciphers, from this side's point of view.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecordKeys {
+    pub send: [u8; SECRET_BYTES],
+    pub receive: [u8; SECRET_BYTES],
+}
+
+impl std::fmt::Debug for RecordKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordKeys")
+    }
+}
+
+/// What a state asks of the connection, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    Send(LoginMessage),
+    /// The peer is authenticated; it has a name from here on.
+    Proved(Proved),
+    /// Both directions are protected from the next frame on.
+    Protect(RecordKeys),
+    Arbitrate(PeerIdentity),
+}
+
+/// A login under way.
+#[derive(Debug)]
+pub enum Login {
+    Offered(Offered),
+    WaitLoginNegotiate(WaitLoginNegotiate),
+    Isc(Isc),
+    Asc(Asc),
+    WaitIscConfirm(WaitIscConfirm),
+    WaitAccepted(WaitAccepted),
+    WaitValidation(WaitValidation),
+    WaitArbitration(WaitArbitration),
+}
+
+/// What a message led to.
+#[derive(Debug)]
+pub enum Next {
+    Login(Box<Login>),
+    Online(Box<LoggedIn>),
+}
+
+impl Next {
+    fn login(login: Login) -> Next {
+        Next::Login(Box::new(login))
+    }
+
+    fn online(logged_in: LoggedIn) -> Next {
+        Next::Online(Box::new(logged_in))
+    }
+}
+
+impl Login {
+    /// The initiator speaks first.
+    pub fn initiate(local: Arc<LocalEndpoint>, stream: ChaCha20Rng, out: &mut Vec<Action>) -> Login {
+        let mut common = Common::new(Side::Initiator, local, stream);
+        common.say(LoginMessage::Offer(offer(&common.local)), out);
+        Login::Offered(Offered { common })
+    }
+
+    /// The acceptor waits.
+    pub fn accept(local: Arc<LocalEndpoint>, stream: ChaCha20Rng) -> Login {
+        Login::WaitLoginNegotiate(WaitLoginNegotiate {
+            common: Common::new(Side::Acceptor, local, stream),
+        })
+    }
+
+    pub fn state(&self) -> LoginState {
+        match self {
+            Login::Offered(_) | Login::WaitLoginNegotiate(_) => LoginState::WaitLoginNegotiate,
+            Login::Isc(isc) if isc.attempt == 0 => LoginState::OneIsc,
+            Login::Isc(_) => LoginState::TwoIsc,
+            Login::Asc(asc) if asc.attempt == 0 => LoginState::OneAsc,
+            Login::Asc(_) => LoginState::TwoAsc,
+            Login::WaitIscConfirm(_) => LoginState::WaitIscConfirm,
+            Login::WaitAccepted(_) | Login::WaitValidation(_) => LoginState::WaitValidation,
+            Login::WaitArbitration(_) => LoginState::WaitArbitration,
+        }
+    }
+
+    /// Hands the message to the state it meets. A message of another state is an error.
+    pub fn on_message(
+        self,
+        wall: WallTime,
+        message: LoginMessage,
+        out: &mut Vec<Action>,
+    ) -> Result<Next, LoginError> {
+        let state = self.state();
+        match (self, message) {
+            (Login::Offered(s), LoginMessage::Answer(answer)) => s.on_answer(wall, &answer, out),
+            (Login::WaitLoginNegotiate(s), LoginMessage::Offer(offer)) => s.on_offer(&offer, out),
+            (Login::Isc(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
+            (Login::Isc(s), LoginMessage::Reject) => s.on_reject(wall, out),
+            (Login::Asc(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
+            (Login::Asc(s), LoginMessage::Reject) => s.on_reject(),
+            (Login::WaitIscConfirm(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
+            (Login::WaitAccepted(s), LoginMessage::Accepted(confirmation)) => {
+                s.on_accepted(&confirmation, out)
+            }
+            (Login::WaitValidation(s), LoginMessage::Validation(confirmation)) => {
+                s.on_validation(&confirmation, out)
+            }
+            (Login::WaitArbitration(s), LoginMessage::ArbitrationRequest(request)) => {
+                s.on_request(request, out)
+            }
+            (Login::WaitArbitration(s), LoginMessage::ArbitrationResponse) => s.on_response(),
+            (_, message) => Err(LoginError::Unexpected {
+                event: message.kind().to_string(),
+                state: state.name(),
+            }),
+        }
+    }
+}
+
+/// What every state carries.
+#[derive(Debug)]
+struct Common {
+    side: Side,
+    local: Arc<LocalEndpoint>,
+    stream: ChaCha20Rng,
+    /// Offers and rejects as this side saw them.
+    transcript: Sha256,
+}
+
+impl Common {
+    fn new(side: Side, local: Arc<LocalEndpoint>, stream: ChaCha20Rng) -> Self {
+        Common {
+            side,
+            local,
+            stream,
+            transcript: Sha256::new(),
+        }
+    }
+
+    /// Records a message of the negotiation, said or heard.
+    fn note(&mut self, message: &LoginMessage) {
+        let payload = message.payload();
+        self.transcript.update([message.kind().0]);
+        self.transcript.update((payload.len() as u64).to_be_bytes());
+        self.transcript.update(payload);
+    }
+
+    fn say(&mut self, message: LoginMessage, out: &mut Vec<Action>) {
+        self.note(&message);
+        out.push(Action::Send(message));
+    }
+
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.stream.fill_bytes(&mut seed);
+        seed
+    }
+
+    fn incompatible(&self, what: Incompatible, remote: &Offer) -> LoginError {
+        let own = offer(&self.local);
+        LoginError::Incompatible {
+            what,
+            local: name_terms(what, &own),
+            remote: name_terms(what, remote),
+        }
+    }
+
+    /// The agreement, if there is one that this version can carry out.
+    fn agree(&self, remote: &Offer) -> Result<Agreed, LoginError> {
+        let (own, far) = (Terms::of(&self.local.config), terms(remote)?);
+        let agreed = match self.side {
+            Side::Acceptor => negotiate(&own, &far),
+            Side::Initiator => negotiate(&far, &own),
+        };
+        match agreed.map_err(|what| self.incompatible(what, remote))? {
+            agreed if agreed.encryption == EncryptionInUse::Rc4 => Err(LoginError::Rc4Unavailable),
+            agreed => Ok(agreed),
+        }
+    }
+
+    /// Closes the exchange: who the peer is, both confirmations, and the record keys, bound to the transcript.
+    fn conclude(
+        &self,
+        mechanism: &dyn Mechanism,
+        agreed: &Agreed,
+        attempt: usize,
+    ) -> Result<(Proved, Secrets), LoginError> {
+        let unnamed = || LoginError::Exchange("it is finished without a peer".to_owned());
+        let proved = Proved {
+            principal: mechanism.peer().ok_or_else(unnamed)?,
+            method: agreed.plan[attempt],
+            encryption: agreed.encryption,
+        };
+        let context = self.transcript.clone().finalize();
+        let confirmation = |label| -> Result<Confirmation, LoginError> {
+            let mut secret = [0; 32];
+            mechanism.export(label, &context, &mut secret)?;
+            Ok(secret)
+        };
+        let records = |label| -> Result<[u8; SECRET_BYTES], LoginError> {
+            let mut secret = [0; SECRET_BYTES];
+            mechanism.export(label, &context, &mut secret)?;
+            Ok(secret)
+        };
+        let (own, far) = match self.side {
+            Side::Initiator => (
+                (INITIATOR_CONFIRMS, INITIATOR_RECORDS),
+                (ACCEPTOR_CONFIRMS, ACCEPTOR_RECORDS),
+            ),
+            Side::Acceptor => (
+                (ACCEPTOR_CONFIRMS, ACCEPTOR_RECORDS),
+                (INITIATOR_CONFIRMS, INITIATOR_RECORDS),
+            ),
+        };
+        let secrets = Secrets {
+            own_confirmation: confirmation(own.0)?,
+            far_confirmation: confirmation(far.0)?,
+            keys: RecordKeys {
+                send: records(own.1)?,
+                receive: records(far.1)?,
+            },
+        };
+        Ok((proved, secrets))
+    }
+
+    /// The login is done on both sides: protect what follows and say who this is.
+    fn arbitrate(self, proved: Proved, keys: RecordKeys, out: &mut Vec<Action>) -> Next {
+        if proved.encryption == EncryptionInUse::Aes {
+            out.push(Action::Protect(keys));
+        }
+        out.push(Action::Send(LoginMessage::ArbitrationRequest(Arbitration {
+            arbitration_id: self.local.arbitration_id,
+            server_name: self.local.server_name.clone(),
+            role: self.local.config.role.code() as u8,
+            address: self.local.address.clone(),
+        })));
+        Next::login(Login::WaitArbitration(WaitArbitration {
+            common: self,
+            proved,
+            peer: None,
+            is_kept: false,
+            peer_keeps: false,
+        }))
+    }
+}
+
+#[derive(Clone)]
+struct Secrets {
+    own_confirmation: Confirmation,
+    far_confirmation: Confirmation,
+    keys: RecordKeys,
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets")
+    }
+}
+
+impl Secrets {
+    /// Compares in constant time.
+    fn check(&self, confirmation: &Confirmation) -> Result<(), LoginError> {
+        let pairs = self.far_confirmation.iter().zip(confirmation);
+        match pairs.fold(0, |difference, (a, b)| difference | (a ^ b)) {
+            0 => Ok(()),
+            _ => Err(LoginError::Confirmation),
+        }
+    }
+}
+
+/// Initiator: the offer is sent.
+#[derive(Debug)]
+pub struct Offered {
+    common: Common,
+}
+
+impl Offered {
+    fn on_answer(
+        mut self,
+        wall: WallTime,
+        answer: &Offer,
+        out: &mut Vec<Action>,
+    ) -> Result<Next, LoginError> {
+        let agreed = self.common.agree(answer)?;
+        self.common.note(&LoginMessage::Answer(answer.clone()));
+        begin_attempt(self.common, agreed, 0, wall, out)
+    }
+}
+
+/// Acceptor: nothing was said yet.
+#[derive(Debug)]
+pub struct WaitLoginNegotiate {
+    common: Common,
+}
+
+impl WaitLoginNegotiate {
+    fn on_offer(mut self, remote: &Offer, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        let agreed = self.common.agree(remote)?;
+        self.common.note(&LoginMessage::Offer(remote.clone()));
+        self.common
+            .say(LoginMessage::Answer(offer(&self.common.local)), out);
+        Ok(Next::login(Login::Asc(Asc {
+            common: self.common,
+            agreed,
+            attempt: 0,
+        })))
+    }
+}
+
+/// Starts the first method from `attempt` on that this side can carry out; the peer is told of each it cannot.
+fn begin_attempt(
+    mut common: Common,
+    agreed: Agreed,
+    first: usize,
+    wall: WallTime,
+    out: &mut Vec<Action>,
+) -> Result<Next, LoginError> {
+    let mut failure = None;
+    for attempt in first..agreed.plan.len() {
+        let seed = common.seed();
+        let begun = auth::begin(agreed.plan[attempt], Side::Initiator, &common.local, seed, wall);
+        let mut mechanism = match begun {
+            Ok(mechanism) => mechanism,
+            Err(error) => {
+                common.say(LoginMessage::Reject, out);
+                failure = Some(error);
+                continue;
+            }
+        };
+        return match mechanism.step(wall, None)? {
+            Step::Continue(token) => {
+                out.push(Action::Send(LoginMessage::Token(token)));
+                Ok(Next::login(Login::Isc(Isc {
+                    common,
+                    agreed,
+                    attempt,
+                    mechanism,
+                })))
+            }
+            Step::Finished(_) => Err(LoginError::Exchange("it finished before it began".to_owned())),
+        };
+    }
+    let exhausted = agreed.plan.last().map_or("any", |m| m.desc());
+    Err(failure.unwrap_or(LoginError::PeerRejected(exhausted)))
+}
+
+/// Initiator: a security context is sent; the first or the second method of the plan.
+#[derive(Debug)]
+pub struct Isc {
+    common: Common,
+    agreed: Agreed,
+    attempt: usize,
+    mechanism: Box<dyn Mechanism>,
+}
+
+impl Isc {
+    fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        match self.mechanism.step(wall, Some(token))? {
+            Step::Continue(token) => {
+                out.push(Action::Send(LoginMessage::Token(token)));
+                Ok(Next::login(Login::Isc(self)))
+            }
+            Step::Finished(token) => {
+                out.extend(token.map(|token| Action::Send(LoginMessage::Token(token))));
+                let (proved, secrets) =
+                    self.common
+                        .conclude(self.mechanism.as_ref(), &self.agreed, self.attempt)?;
+                out.push(Action::Proved(proved.clone()));
+                out.push(Action::Send(LoginMessage::Validation(secrets.own_confirmation)));
+                Ok(Next::login(Login::WaitAccepted(WaitAccepted {
+                    common: self.common,
+                    proved,
+                    secrets,
+                })))
+            }
+        }
+    }
+
+    fn on_reject(mut self, wall: WallTime, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.common.note(&LoginMessage::Reject);
+        begin_attempt(self.common, self.agreed, self.attempt + 1, wall, out)
+    }
+}
+
+/// Acceptor: waits for the first security context of the first or the second method of the plan.
+#[derive(Debug)]
+pub struct Asc {
+    common: Common,
+    agreed: Agreed,
+    attempt: usize,
+}
+
+impl Asc {
+    fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        let seed = self.common.seed();
+        let method = self.agreed.plan[self.attempt];
+        match auth::begin(method, Side::Acceptor, &self.common.local, seed, wall) {
+            Ok(mechanism) => WaitIscConfirm {
+                common: self.common,
+                agreed: self.agreed,
+                attempt: self.attempt,
+                mechanism,
+            }
+            .on_token(wall, token, out),
+            Err(_) if self.attempt + 1 < self.agreed.plan.len() => {
+                self.common.say(LoginMessage::Reject, out);
+                self.attempt += 1;
+                Ok(Next::login(Login::Asc(self)))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn on_reject(mut self) -> Result<Next, LoginError> {
+        self.common.note(&LoginMessage::Reject);
+        let rejected = self.agreed.plan[self.attempt];
+        self.attempt += 1;
+        if self.attempt == self.agreed.plan.len() {
+            return Err(LoginError::PeerRejected(rejected.desc()));
+        }
+        Ok(Next::login(Login::Asc(self)))
+    }
+}
+
+/// Acceptor: waits for the end of the initiator's security context.
+#[derive(Debug)]
+pub struct WaitIscConfirm {
+    common: Common,
+    agreed: Agreed,
+    attempt: usize,
+    mechanism: Box<dyn Mechanism>,
+}
+
+impl WaitIscConfirm {
+    fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        match self.mechanism.step(wall, Some(token))? {
+            Step::Continue(token) => {
+                out.push(Action::Send(LoginMessage::Token(token)));
+                Ok(Next::login(Login::WaitIscConfirm(self)))
+            }
+            Step::Finished(token) => {
+                out.extend(token.map(|token| Action::Send(LoginMessage::Token(token))));
+                let (proved, secrets) =
+                    self.common
+                        .conclude(self.mechanism.as_ref(), &self.agreed, self.attempt)?;
+                out.push(Action::Proved(proved.clone()));
+                Ok(Next::login(Login::WaitValidation(WaitValidation {
+                    common: self.common,
+                    proved,
+                    secrets,
+                })))
+            }
+        }
+    }
+}
+
+/// Initiator: has proved itself and waits to be let in.
+#[derive(Debug)]
+pub struct WaitAccepted {
+    common: Common,
+    proved: Proved,
+    secrets: Secrets,
+}
+
+impl WaitAccepted {
+    fn on_accepted(self, confirmation: &Confirmation, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.secrets.check(confirmation)?;
+        Ok(self.common.arbitrate(self.proved, self.secrets.keys, out))
+    }
+}
+
+/// Acceptor: knows the initiator and waits for its confirmation.
+#[derive(Debug)]
+pub struct WaitValidation {
+    common: Common,
+    proved: Proved,
+    secrets: Secrets,
+}
+
+impl WaitValidation {
+    fn on_validation(self, confirmation: &Confirmation, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.secrets.check(confirmation)?;
+        if !self.proved.principal.connect {
+            return Err(LoginError::NoConnect {
+                user: self.proved.principal.name,
+            });
+        }
+        out.push(Action::Send(LoginMessage::Accepted(
+            self.secrets.own_confirmation,
+        )));
+        Ok(self.common.arbitrate(self.proved, self.secrets.keys, out))
+    }
+}
+
+/// Both: let in; waits for the peer's identity, this instance's verdict and the peer's.
+#[derive(Debug)]
+pub struct WaitArbitration {
+    common: Common,
+    proved: Proved,
+    peer: Option<PeerIdentity>,
+    is_kept: bool,
+    peer_keeps: bool,
+}
+
+impl WaitArbitration {
+    fn on_request(mut self, request: Arbitration, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        if self.peer.is_some() {
+            return Err(self.unexpected("second arbitration request"));
+        }
+        let peer = PeerIdentity {
+            arbitration_id: request.arbitration_id,
+            server_name: request.server_name,
+            role: role(request.role)?,
+            address: request.address,
+            principal: self.proved.principal.name.clone(),
+        };
+        self.peer = Some(peer.clone());
+        out.push(Action::Arbitrate(peer));
+        Ok(Next::login(Login::WaitArbitration(self)))
+    }
+
+    fn on_response(mut self) -> Result<Next, LoginError> {
+        if self.peer_keeps {
+            return Err(self.unexpected("second arbitration response"));
+        }
+        self.peer_keeps = true;
+        Ok(self.into_next())
+    }
+
+    /// Whether the peer has said who it is, and no verdict was given yet.
+    pub fn awaits_verdict(&self) -> bool {
+        self.peer.is_some() && !self.is_kept
+    }
+
+    /// This instance will use the connection.
+    pub fn keep(mut self, out: &mut Vec<Action>) -> Next {
+        out.push(Action::Send(LoginMessage::ArbitrationResponse));
+        self.is_kept = true;
+        self.into_next()
+    }
+
+    fn unexpected(&self, event: &str) -> LoginError {
+        LoginError::Unexpected {
+            event: event.to_owned(),
+            state: LoginState::WaitArbitration.name(),
+        }
+    }
+
+    fn into_next(self) -> Next {
+        match self.peer {
+            Some(peer) if self.is_kept && self.peer_keeps => Next::online(LoggedIn {
+                peer,
+                side: self.common.side,
+                method: self.proved.method,
+                encryption: self.proved.encryption,
+                local_level: self.common.local.config.encryption.level(),
+                peer_certificate_id: self.proved.principal.certificate_id,
+                connect_granted: match self.common.side {
+                    Side::Acceptor => self.proved.principal.connect,
+                    Side::Initiator => true,
+                },
+                proof: Proof,
+            }),
+            peer => Next::login(Login::WaitArbitration(WaitArbitration { peer, ..self })),
+        }
+    }
+}
+
+fn offer(local: &LocalEndpoint) -> Offer {
+    let terms = Terms::of(&local.config);
+    let method = |m: &Method| match m {
+        Method::Windows(WindowsMethod::Ntlm) => AuthMethod::NTLM,
+        Method::Windows(WindowsMethod::Kerberos) => AuthMethod::KERBEROS,
+        Method::Windows(WindowsMethod::Negotiate) => AuthMethod::NEGOTIATE,
+        Method::Certificate => AuthMethod::CERTIFICATE,
+    };
+    let algorithm = |a: &Algorithm| match a {
+        Algorithm::Aes => AlgorithmCode::AES,
+        Algorithm::Rc4 => AlgorithmCode::RC4,
+    };
+    Offer {
+        methods: terms.methods.iter().map(method).collect(),
+        level: match terms.level {
+            EncryptionLevel::Disabled => LevelCode::DISABLED,
+            EncryptionLevel::Supported => LevelCode::SUPPORTED,
+            EncryptionLevel::Required => LevelCode::REQUIRED,
+        },
+        algorithms: terms.algorithms.iter().map(algorithm).collect(),
+    }
+}
+
+/// A peer's terms. Unknown methods and algorithms match nothing; an unknown level says nothing to go by.
+fn terms(offer: &Offer) -> Result<Terms, LoginError> {
+    let method = |m: &AuthMethod| match *m {
+        AuthMethod::NTLM => Some(Method::Windows(WindowsMethod::Ntlm)),
+        AuthMethod::KERBEROS => Some(Method::Windows(WindowsMethod::Kerberos)),
+        AuthMethod::NEGOTIATE => Some(Method::Windows(WindowsMethod::Negotiate)),
+        AuthMethod::CERTIFICATE => Some(Method::Certificate),
+        _ => None,
+    };
+    let algorithm = |a: &AlgorithmCode| match *a {
+        AlgorithmCode::AES => Some(Algorithm::Aes),
+        AlgorithmCode::RC4 => Some(Algorithm::Rc4),
+        _ => None,
+    };
+    Ok(Terms {
+        methods: offer.methods.iter().filter_map(method).collect(),
+        level: match offer.level {
+            LevelCode::DISABLED => EncryptionLevel::Disabled,
+            LevelCode::SUPPORTED => EncryptionLevel::Supported,
+            LevelCode::REQUIRED => EncryptionLevel::Required,
+            LevelCode(_) => {
+                return Err(LoginError::Decode(DecodeError::Malformed {
+                    message: "login negotiate",
+                    reason: "its encryption level is unknown",
+                }));
+            }
+        },
+        algorithms: offer.algorithms.iter().filter_map(algorithm).collect(),
+    })
+}
+
+fn name_terms(what: Incompatible, offer: &Offer) -> String {
+    let join = |names: Vec<String>| match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    };
+    match what {
+        Incompatible::Authentication => join(offer.methods.iter().map(ToString::to_string).collect()),
+        Incompatible::Algorithm => join(offer.algorithms.iter().map(ToString::to_string).collect()),
+        Incompatible::Level => match offer.level {
+            LevelCode::DISABLED => EncryptionLevel::Disabled.desc().to_owned(),
+            LevelCode::SUPPORTED => EncryptionLevel::Supported.desc().to_owned(),
+            LevelCode::REQUIRED => EncryptionLevel::Required.desc().to_owned(),
+            LevelCode(n) => format!("unknown level {n}"),
+        },
+    }
+}
+
+fn role(code: u8) -> Result<EndpointRole, LoginError> {
+    match code {
+        1 => Ok(EndpointRole::Partner),
+        2 => Ok(EndpointRole::Witness),
+        3 => Ok(EndpointRole::All),
+        _ => Err(LoginError::Decode(DecodeError::Malformed {
+            message: "arbitration request",
+            reason: "its role is unknown",
+        })),
+    }
+}

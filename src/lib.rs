@@ -9,5 +9,7 @@
 pub mod crypto;
 pub mod endpoint;
 pub mod error;
+pub mod log;
+pub mod session;
 pub mod types;
 pub mod wire;

@@ -1,0 +1,878 @@
+//! One mirrored database on one partner: its state, what others may ask of it, and the order in which inputs are handled.
+//!
+//! A step that must be durable before anything else happens (a record, a cut of the log) *stalls* the partner: inputs
+//! that arrive meanwhile wait in order, so that each decision is made on what is on disk. Finished log writes and redo
+//! are noted at once, and losing quorum stops service at once. What waits is bounded by the principal's send window.
+
+use std::collections::VecDeque;
+
+use super::command::Running;
+use super::mirror::{Opening, Takeover};
+use super::principal::Gate;
+use super::quorum::{Tie, Verdict, verdict};
+use super::{
+    LinkLoss, Outbox, PartnerInput, PartnerRecord, ROLE_SEQUENCE_FIRST, SessionOutput,
+    TIMEOUT_SECONDS_DEFAULT, Ticket,
+};
+use crate::error::msg;
+use crate::log::Log;
+use crate::types::{
+    DatabaseName, Guid, LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress,
+    SessionEvent, SwitchKind, Timestamp,
+};
+use crate::wire::mirroring::{Body, Configuration, EPOCHS_MAX, LogPosition, Message, WitnessAttach};
+
+/// Who this instance is, and what a partner must know to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `@@SERVERNAME`.
+    pub name: String,
+}
+
+/// One mirrored database on one of the two partners.
+///
+/// The instance owns the `Log`, the tables and the disks; it feeds inputs to [`Partner::handle`], carries out what the
+/// `Outbox` holds, and asks the questions below.
+#[derive(Debug)]
+pub struct Partner {
+    pub(super) identity: Identity,
+    /// What is durable.
+    pub(super) record: PartnerRecord,
+    pub(super) stage: Stage,
+    pub(super) state: Option<MirroringState>,
+    pub(super) serving: bool,
+    pub(super) failover_lsn: Lsn,
+
+    /// Whether the links are up as far as inputs have been handled; the `_now` fields run ahead while stalled.
+    pub(super) partner_up: bool,
+    pub(super) witness_up: bool,
+    partner_up_now: bool,
+    witness_up_now: bool,
+    witness_tried: bool,
+    /// The last number given to a greeting or a request; see [`Partner::number`].
+    last_number: u64,
+    pub(super) my_link: u64,
+    pub(super) their_link: u64,
+    pub(super) pair: Pair,
+    pub(super) early: Option<Message>,
+    /// The partner has confirmed, on this link, that this instance owns the principal role.
+    pub(super) partner_confirmed: bool,
+    pub(super) witness_link: u64,
+    /// The witness has answered on this link; to a principal: that it owns the role.
+    pub(super) witness_confirmed: bool,
+    pub(super) witness_request: u64,
+
+    pub(in crate::session) gate: Gate,
+    /// The witness has recorded, durably, that the mirror of this role sequence is not synchronized.
+    pub(super) witness_veto: bool,
+    pub(super) sent: Lsn,
+    pub(super) peer_hardened: Lsn,
+    pub(super) peer_redone: Lsn,
+    pub(super) prepared: bool,
+    /// The configuration sequence that the last `Start` carried.
+    pub(super) configuration_sent: u32,
+
+    pub(super) redo_asked: Lsn,
+    pub(super) synchronize_at: Option<Lsn>,
+    pub(super) armed: bool,
+    pub(super) retry_at: Option<Timestamp>,
+    pub(super) takeover: Option<Takeover>,
+    pub(super) opening: Option<Opening>,
+    pub(super) told_hardened: Lsn,
+    pub(super) told_redone: Lsn,
+    /// The instance this partner was asked to reach before it becomes the witness.
+    pub(super) proposed: Option<ServerAddress>,
+
+    pub(super) command: Option<Running>,
+    step: Option<Step>,
+    stalled: VecDeque<PartnerInput>,
+    next_ticket: Ticket,
+}
+
+/// How far the session has come on this partner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Mirror: waits to be contacted.
+    Waiting,
+    /// Principal: has asked the mirror to start, or is about to.
+    Starting,
+    Running,
+    Gone,
+}
+
+/// What the two partners have made of the link between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pair {
+    Down,
+    /// This side's greeting is sent; `answered` when the other's was seen since.
+    Greeting {
+        answered: bool,
+    },
+    /// Principal: `Start` is sent, `Started` awaited.
+    Starting,
+    /// Log may flow.
+    Established,
+}
+
+/// What stalls the partner.
+#[derive(Debug)]
+enum Step {
+    Persist {
+        ticket: Ticket,
+        record: Box<PartnerRecord>,
+        then: Then,
+    },
+    Truncate {
+        to: Lsn,
+        then: Then,
+    },
+}
+
+/// What to do once a step is durable.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// Mirror: tell the principal that the session is recorded.
+    Opened,
+    /// Principal: the session exists.
+    SessionStarted {
+        log: LogPosition,
+    },
+    /// Mirror: the log is cut back to where the principal starts; record the rest.
+    CutBack {
+        from: Lsn,
+        configuration: Configuration,
+    },
+    StartRecorded,
+    SynchronizedRecorded,
+    TakeoverPending,
+    PendingCleared,
+    TakenOver(SwitchKind),
+    /// Principal: the higher role sequence is the partner's.
+    BecameMirror {
+        by: SwitchKind,
+    },
+    AdoptedSequence,
+    FailoverPending,
+    RoleTakenBack {
+        log: Option<LogPosition>,
+    },
+    ConfigurationRecorded,
+    TimeoutSet,
+    WitnessAdded,
+    WitnessRemoved {
+        next: Option<ServerAddress>,
+    },
+}
+
+/// What a partner that has just been recorded at the start of a session is told by the instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    pub database: DatabaseName,
+    /// The backup family of the local copy.
+    pub family: Guid,
+    /// The partner's address, as the statement gave it.
+    pub partner: ServerAddress,
+}
+
+impl Partner {
+    /// `SET PARTNER` on a restored copy: it waits to be contacted and causes no traffic.
+    pub fn waiting_mirror(identity: Identity, setting: Setting) -> Partner {
+        let record = PartnerRecord {
+            database: setting.database,
+            session: Guid::NIL,
+            family: setting.family,
+            started: false,
+            role: PartnerRole::Mirror,
+            role_sequence: ROLE_SEQUENCE_FIRST,
+            partner: setting.partner,
+            partner_name: String::new(),
+            witness: None,
+            safety: Safety::Full,
+            safety_sequence: 1,
+            timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
+            configuration_sequence: 0,
+            failover_lsn: Lsn::ZERO,
+            synchronized: false,
+            takeover_pending: None,
+            failover_pending: false,
+        };
+        Partner::new(identity, record, Stage::Waiting)
+    }
+
+    /// `SET PARTNER` on an online database: starts the session `session` (a new GUID). The command runs until
+    /// `CommandDone`; if that is an error, `Removed` follows. Nothing is recorded before the mirror has agreed.
+    pub fn starting_principal(identity: Identity, setting: Setting, session: Guid) -> Partner {
+        let mut partner = Partner::waiting_mirror(identity, setting);
+        partner.stage = Stage::Starting;
+        partner.record.session = session;
+        partner.record.role = PartnerRole::Principal;
+        partner.record.configuration_sequence = 1;
+        partner.gate = Gate::Open;
+        partner.serving = true;
+        partner
+    }
+
+    /// A partner as its record says, after a restart. `log` must have been recovered.
+    pub fn restore(identity: Identity, record: PartnerRecord) -> Partner {
+        let stage = if record.started {
+            Stage::Running
+        } else {
+            Stage::Waiting
+        };
+        Partner::new(identity, record, stage)
+    }
+
+    fn new(identity: Identity, record: PartnerRecord, stage: Stage) -> Partner {
+        Partner {
+            identity,
+            stage,
+            state: (stage == Stage::Running).then_some(MirroringState::Disconnected),
+            serving: false,
+            failover_lsn: record.failover_lsn,
+            record,
+            partner_up: false,
+            witness_up: false,
+            partner_up_now: false,
+            witness_up_now: false,
+            witness_tried: false,
+            last_number: 0,
+            my_link: 0,
+            their_link: 0,
+            pair: Pair::Down,
+            early: None,
+            partner_confirmed: false,
+            witness_link: 0,
+            witness_confirmed: false,
+            witness_request: 0,
+            gate: Gate::Closed,
+            witness_veto: false,
+            sent: Lsn::ZERO,
+            peer_hardened: Lsn::ZERO,
+            peer_redone: Lsn::ZERO,
+            prepared: false,
+            configuration_sent: 0,
+            redo_asked: Lsn::ZERO,
+            synchronize_at: None,
+            armed: false,
+            retry_at: None,
+            takeover: None,
+            opening: None,
+            told_hardened: Lsn::ZERO,
+            told_redone: Lsn::ZERO,
+            proposed: None,
+            command: None,
+            step: None,
+            stalled: VecDeque::new(),
+            next_ticket: 1,
+        }
+    }
+
+    /// Call once, after construction and before any input: begins what needs no outside event.
+    ///
+    /// A new mirror says that it waits; a restored principal without witness serves; a restored mirror redoes its
+    /// backlog. For a session that is starting, the command's deadline begins to run.
+    pub fn begin(&mut self, now: Timestamp, log: &mut Log, out: &mut Outbox) {
+        match (self.stage, self.record.role) {
+            (Stage::Waiting, _) => self.note_configured(out),
+            (Stage::Starting, _) => self.begin_start(now),
+            (_, PartnerRole::Principal) => {
+                log.mark_redone(log.hardened());
+                self.consider_service("the database is recovered", out);
+                if !self.serving {
+                    out.log(msg::RECOVERY_BYPASSED_QUORUM.with(&[&self.record.database]));
+                }
+            }
+            (_, PartnerRole::Mirror) => {
+                self.redo_asked = log.redone();
+                out.log(msg::RECOVERY_BYPASSED_MIRROR.with(&[&self.record.database]));
+                self.redo_hardened(log, out);
+            }
+        }
+    }
+
+    /// Takes one input and queues what follows from it.
+    pub fn handle(&mut self, now: Timestamp, input: PartnerInput, log: &mut Log, out: &mut Outbox) {
+        if self.stage == Stage::Gone {
+            return;
+        }
+        match input {
+            PartnerInput::Appended => {}
+            PartnerInput::Hardened { to } => {
+                log.mark_hardened(to);
+                self.on_log_progress(log, out);
+            }
+            PartnerInput::Redone { to } => {
+                log.mark_redone(to);
+                self.on_log_progress(log, out);
+            }
+            PartnerInput::Persisted { ticket } => self.on_persisted(now, ticket, log, out),
+            PartnerInput::Truncated { to } => self.on_truncated(now, to, log, out),
+            other => {
+                self.note_links(&other);
+                self.stalled.push_back(other);
+                self.stop_without_links(out);
+            }
+        }
+        while self.step.is_none()
+            && self.stage != Stage::Gone
+            && let Some(input) = self.stalled.pop_front()
+        {
+            self.apply(now, input, log, out);
+            self.on_log_progress(log, out);
+        }
+    }
+
+    pub fn role(&self) -> PartnerRole {
+        self.record.role
+    }
+
+    /// `None` until the session has started.
+    pub fn state(&self) -> Option<MirroringState> {
+        self.state
+    }
+
+    /// Whether clients may use the database.
+    pub fn is_serving(&self) -> bool {
+        self.serving
+    }
+
+    /// Commits that end at or before this may be confirmed. `Lsn::ZERO` while not serving. Never retreats while serving
+    /// under one role sequence.
+    pub fn acknowledgeable(&self, log: &Log) -> Lsn {
+        match (self.serving, self.gate) {
+            (false, _) => Lsn::ZERO,
+            (true, Gate::Open) => log.hardened(),
+            (true, _) => log.hardened().min(self.peer_hardened),
+        }
+    }
+
+    /// The durable record.
+    pub fn record(&self) -> &PartnerRecord {
+        &self.record
+    }
+
+    pub fn role_sequence(&self) -> RoleSequence {
+        self.record.role_sequence
+    }
+
+    /// `mirroring_failover_lsn`: the latest LSN known to be hardened on both partners.
+    pub fn failover_lsn(&self) -> Lsn {
+        self.failover_lsn
+    }
+
+    /// What the mirror was last heard to have hardened and redone; on the mirror, zero.
+    pub fn peer_log(&self) -> (Lsn, Lsn) {
+        (self.peer_hardened, self.peer_redone)
+    }
+
+    /// How far the log has been sent on the present link.
+    pub fn sent(&self) -> Lsn {
+        self.sent
+    }
+
+    pub fn partner_state(&self) -> LinkState {
+        match self.pair {
+            Pair::Down if self.takeover.is_none() => LinkState::Disconnected,
+            Pair::Established => LinkState::Connected,
+            _ => LinkState::Unknown,
+        }
+    }
+
+    /// `None` without a witness.
+    pub fn witness_state(&self) -> Option<LinkState> {
+        self.record
+            .witness
+            .as_ref()
+            .map(|_| match self.witness_confirmed {
+                true => LinkState::Connected,
+                false if self.witness_tried => LinkState::Disconnected,
+                false => LinkState::Unknown,
+            })
+    }
+
+    /// Whether the instance should keep trying to reach the partner. False on a mirror that waits to be contacted.
+    pub fn dials_partner(&self) -> bool {
+        let contacted = self.opening.is_some() || self.partner_up_now;
+        self.stage != Stage::Gone && (self.stage != Stage::Waiting || contacted)
+    }
+
+    /// The instance this partner should be connected to as its witness, a proposed one included.
+    pub fn witness_address(&self) -> Option<&ServerAddress> {
+        self.proposed
+            .as_ref()
+            .or_else(|| self.command.as_ref().and_then(Running::proposed))
+            .or(self.record.witness.as_ref())
+    }
+
+    pub fn has_started(&self) -> bool {
+        self.stage == Stage::Running
+    }
+
+    /// When to call `handle(Wake)`, and the name of the deadline.
+    pub fn next_wake(&self) -> Option<(Timestamp, &'static str)> {
+        let retry = self.retry_at.map(|at| (at, "takeover retry"));
+        let command = self.command.as_ref().map(|c| (c.deadline, "command deadline"));
+        retry.into_iter().chain(command).min()
+    }
+
+    // What the roles share.
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.step.is_some()
+    }
+
+    /// Handles the loss and return of the partner's link, then `message`, before anything that waits.
+    pub(super) fn reconnect_then(&mut self, message: Message) {
+        self.stalled.push_front(PartnerInput::FromPartner(message));
+        self.stalled.push_front(PartnerInput::PartnerUp);
+        self.stalled.push_front(PartnerInput::PartnerDown {
+            cause: LinkLoss::Hard,
+        });
+    }
+
+    /// A number above all before, for greetings and requests. From the clock, so that a restart does not repeat one.
+    pub(super) fn number(&mut self, now: Timestamp) -> u64 {
+        self.last_number = now.as_micros().max(self.last_number + 1);
+        self.last_number
+    }
+
+    /// Numbers given from here on are above `number`, too.
+    pub(super) fn note_number(&mut self, number: u64) {
+        self.last_number = self.last_number.max(number);
+    }
+
+    pub(super) fn is_principal(&self) -> bool {
+        self.record.role == PartnerRole::Principal
+    }
+
+    pub(super) fn to_partner(&self, body: Body, out: &mut Outbox) {
+        let link = match body {
+            Body::Hello(_) | Body::Open(_) => self.my_link,
+            _ => self.their_link,
+        };
+        out.push(SessionOutput::ToPartner(self.message(link, body)));
+    }
+
+    pub(super) fn to_witness(&self, body: Body, out: &mut Outbox) {
+        out.push(SessionOutput::ToWitness(self.message(self.witness_link, body)));
+    }
+
+    fn message(&self, link: u64, body: Body) -> Message {
+        Message {
+            session: self.record.session,
+            role_sequence: self.record.role_sequence,
+            link,
+            body,
+        }
+    }
+
+    pub(super) fn log_position(log: &Log) -> LogPosition {
+        let mut epochs = log.epochs();
+        let surplus = epochs.len().saturating_sub(EPOCHS_MAX);
+        epochs.drain(..surplus);
+        LogPosition {
+            start: log.start(),
+            end: log.end(),
+            hardened: log.hardened(),
+            epochs,
+        }
+    }
+
+    /// Stalls until `record` is durable, then goes on with `then`. The record must not take the role sequence back.
+    pub(super) fn persist(&mut self, mut record: PartnerRecord, then: Then, out: &mut Outbox) {
+        assert!(self.step.is_none(), "one durable step at a time");
+        assert!(record.role_sequence >= self.record.role_sequence);
+        record.failover_lsn = self.failover_lsn;
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        let record = Box::new(record);
+        out.push(SessionOutput::Persist {
+            ticket,
+            record: record.clone(),
+        });
+        self.step = Some(Step::Persist { ticket, record, then });
+    }
+
+    /// Cuts the log back to `to`, stalls until tables and disk have followed, then goes on with `then`.
+    pub(super) fn cut_back(&mut self, to: Lsn, log: &mut Log, then: Then, out: &mut Outbox) {
+        assert!(self.step.is_none(), "one durable step at a time");
+        let from = log.end();
+        let undone = log.truncate(to);
+        self.redo_asked = self.redo_asked.min(log.end());
+        out.push(SessionOutput::Truncate { to, undone });
+        out.emit(SessionEvent::LogReverted {
+            database: self.record.database.clone(),
+            from,
+            to,
+        });
+        self.step = Some(Step::Truncate { to, then });
+    }
+
+    pub(super) fn set_state(&mut self, to: MirroringState, trace_id: Option<u8>, out: &mut Outbox) {
+        let from = self.state.replace(to);
+        if from != Some(to) || trace_id.is_some() {
+            out.emit(SessionEvent::State {
+                database: self.record.database.clone(),
+                role: self.record.role,
+                from,
+                to,
+                trace_id,
+            });
+        }
+    }
+
+    pub(super) fn emit_links(&self, out: &mut Outbox) {
+        out.emit(SessionEvent::Links {
+            database: self.record.database.clone(),
+            partner: self.partner_state(),
+            witness: self.witness_state(),
+        });
+    }
+
+    pub(super) fn note(&self, text: impl Into<String>, out: &mut Outbox) {
+        out.emit(SessionEvent::Note {
+            database: self.record.database.clone(),
+            text: text.into(),
+        });
+    }
+
+    /// Notes role and sequence as they are now recorded; `by` if the role changed hands.
+    pub(super) fn emit_role(&self, from: Option<PartnerRole>, by: Option<SwitchKind>, out: &mut Outbox) {
+        out.emit(SessionEvent::Role {
+            database: self.record.database.clone(),
+            from,
+            to: self.record.role,
+            role_sequence: self.record.role_sequence,
+        });
+        if let (Some(from), Some(by)) = (from, by) {
+            let why = match by {
+                SwitchKind::Automatic => "Automatic Failover",
+                SwitchKind::Manual => "Manual Failover",
+                SwitchKind::Forced => "Forced Service",
+            };
+            out.log(msg::ROLE_CHANGE.with(&[&self.record.database, &from, &self.record.role, &why]));
+        }
+    }
+
+    pub(super) fn note_configured(&self, out: &mut Outbox) {
+        out.emit(SessionEvent::Configured {
+            database: self.record.database.clone(),
+            session: self.record.session,
+            role: self.record.role,
+            partner: self.record.partner.clone(),
+        });
+    }
+
+    /// How this side stands to the partner and to the witness, for the quorum rule.
+    pub(super) fn ties(&self) -> (Tie, Option<Tie>) {
+        let tie = |up, confirmed| match (up, confirmed) {
+            (false, _) => Tie::Down,
+            (true, false) => Tie::Up,
+            (true, true) => Tie::Confirmed,
+        };
+        let partner = tie(self.partner_up && self.partner_up_now, self.partner_confirmed);
+        let witness = tie(self.witness_up && self.witness_up_now, self.witness_confirmed);
+        (partner, self.record.witness.as_ref().map(|_| witness))
+    }
+
+    /// Serves or stops serving, as role, pending failover and quorum say.
+    pub(super) fn consider_service(&mut self, reason: &'static str, out: &mut Outbox) {
+        let (partner, witness) = self.ties();
+        let owns = self.is_principal() && !self.record.failover_pending;
+        match (owns, verdict(self.serving, partner, witness)) {
+            (true, Verdict::Serve) => self.serve(reason, out),
+            (true, Verdict::Keep) => {}
+            (true, Verdict::Stop) => {
+                if self.stop_serving(
+                    "neither the partner nor the witness confirms the principal role",
+                    out,
+                ) {
+                    self.set_state(MirroringState::Disconnected, Some(10), out);
+                }
+            }
+            (false, _) => {
+                self.stop_serving(reason, out);
+            }
+        }
+    }
+
+    fn serve(&mut self, reason: &'static str, out: &mut Outbox) {
+        if self.record.witness.is_none() && !self.partner_confirmed {
+            self.gate = Gate::Open;
+        }
+        if !self.serving {
+            self.serving = true;
+            out.push(SessionOutput::Serve(true));
+            self.emit_serving(reason, out);
+        }
+    }
+
+    /// Ends service and what waits on it; whether there was any. From here on nothing is confirmed before a partner or
+    /// the witness has confirmed the role anew.
+    pub(super) fn stop_serving(&mut self, reason: &'static str, out: &mut Outbox) -> bool {
+        if !self.serving {
+            return false;
+        }
+        self.serving = false;
+        self.gate = Gate::Closed;
+        out.push(SessionOutput::Serve(false));
+        out.push(SessionOutput::CutClients { reason });
+        self.emit_serving(reason, out);
+        true
+    }
+
+    pub(super) fn emit_serving(&self, reason: &str, out: &mut Outbox) {
+        out.emit(SessionEvent::Serving {
+            database: self.record.database.clone(),
+            serving: self.serving,
+            role_sequence: self.record.role_sequence,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// The session ends here; the database stays as it is.
+    pub(super) fn remove(&mut self, out: &mut Outbox) {
+        self.finish_command(Err(msg::REMOTE_TIMED_OUT.with(&[&self.record.partner])), out);
+        self.stage = Stage::Gone;
+        self.state = None;
+        out.emit(SessionEvent::Removed {
+            database: self.record.database.clone(),
+            session: self.record.session,
+        });
+        out.log(msg::TERMINATED.with(&[&self.record.database]));
+        out.push(SessionOutput::Removed);
+    }
+
+    fn apply(&mut self, now: Timestamp, input: PartnerInput, log: &mut Log, out: &mut Outbox) {
+        match input {
+            PartnerInput::PartnerUp => self.on_partner_up(now, log, out),
+            PartnerInput::PartnerDown { .. } => self.on_partner_down(now, out),
+            PartnerInput::WitnessUp => self.on_witness_up(now, out),
+            PartnerInput::WitnessDown { .. } => self.on_witness_down(out),
+            PartnerInput::FromPartner(message) => self.on_partner_message(now, message, log, out),
+            PartnerInput::FromWitness(message) => self.on_witness_message(message, log, out),
+            PartnerInput::Command(command) => self.on_command(now, command, out),
+            PartnerInput::Wake => self.on_wake(now, out),
+            PartnerInput::Appended
+            | PartnerInput::Hardened { .. }
+            | PartnerInput::Redone { .. }
+            | PartnerInput::Truncated { .. }
+            | PartnerInput::Persisted { .. } => {}
+        }
+    }
+
+    fn on_witness_up(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.witness_up {
+            self.on_witness_down(out);
+        }
+        self.witness_up = true;
+        self.witness_tried = true;
+        if !self.witness_reached(out) {
+            self.attach(now, out);
+        }
+    }
+
+    fn on_witness_down(&mut self, out: &mut Outbox) {
+        self.witness_up = false;
+        self.witness_tried = true;
+        let known = std::mem::take(&mut self.witness_confirmed);
+        if self.witness_lost_in_command(out) {
+            return;
+        }
+        self.disarm();
+        if self.record.witness.is_none() {
+            return;
+        }
+        if known {
+            self.emit_links(out);
+        }
+        match (self.record.role, self.state) {
+            (PartnerRole::Principal, _) => {
+                if known && self.state == Some(MirroringState::Synchronized) {
+                    self.set_state(MirroringState::Synchronized, Some(2), out);
+                }
+                self.consider_service("the witness was lost", out);
+            }
+            (PartnerRole::Mirror, Some(MirroringState::Synchronized)) if known => {
+                self.set_state(MirroringState::Synchronized, Some(4), out);
+            }
+            (PartnerRole::Mirror, Some(MirroringState::Disconnected)) if known => {
+                self.set_state(MirroringState::Disconnected, Some(10), out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Introduces this partner, as it is now, to the witness.
+    pub(super) fn attach(&mut self, now: Timestamp, out: &mut Outbox) {
+        let configured = self.record.witness.is_some() || self.inviting();
+        if !self.witness_up || !configured || self.stage != Stage::Running {
+            return;
+        }
+        self.witness_link = self.number(now);
+        self.witness_request = self.witness_link;
+        let synchronized = self.is_principal() && self.gate == Gate::Closed && self.is_synchronized();
+        if synchronized {
+            self.witness_veto = false;
+        }
+        let attach = WitnessAttach {
+            invite: self.inviting(),
+            database: self.record.database.clone(),
+            family: self.record.family,
+            name: self.identity.name.clone(),
+            partner_name: self.record.partner_name.clone(),
+            role: self.record.role,
+            safety: self.record.safety,
+            safety_sequence: self.record.safety_sequence,
+            timeout_seconds: self.record.timeout_seconds,
+            synchronized: synchronized && !self.inviting(),
+        };
+        self.to_witness(Body::WitnessAttach(Box::new(attach)), out);
+    }
+
+    pub(super) fn is_synchronized(&self) -> bool {
+        self.state == Some(MirroringState::Synchronized)
+    }
+
+    fn on_witness_message(&mut self, message: Message, log: &mut Log, out: &mut Outbox) {
+        if message.session != self.record.session || !self.witness_up {
+            return;
+        }
+        match message.body {
+            Body::WitnessReport {
+                answers,
+                owner,
+                synchronized,
+            } if message.link == self.witness_link => {
+                let report = Report {
+                    answers,
+                    mine: owner == self.identity.name,
+                    role_sequence: message.role_sequence,
+                    synchronized,
+                };
+                self.on_report(report, log, out);
+            }
+            Body::TakeoverDenied { denial, .. } if message.link == self.witness_link => {
+                self.on_denied(denial, out);
+            }
+            Body::WitnessRefused { .. } | Body::Removed | Body::NoSession => {
+                if self.refused_in_command(out) {
+                    return;
+                }
+                if self.record.witness.is_some() {
+                    out.log(msg::WITNESS_NO_ENTRY.with(&[&self.record.session]));
+                }
+                self.on_witness_down(out);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_report(&mut self, report: Report, log: &mut Log, out: &mut Outbox) {
+        let known = std::mem::replace(&mut self.witness_confirmed, true);
+        if self.is_principal() {
+            self.on_report_to_principal(&report, out);
+        } else {
+            self.on_report_to_mirror(&report, log, out);
+        }
+        if self.witness_confirmed != known && self.record.witness.is_some() {
+            self.emit_links(out);
+            if self.witness_confirmed && self.is_synchronized() {
+                let trace_id = if self.is_principal() { 1 } else { 3 };
+                self.set_state(MirroringState::Synchronized, Some(trace_id), out);
+            }
+        }
+    }
+
+    fn on_wake(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.request_takeover(now, out);
+        }
+        self.check_deadline(now, out);
+    }
+
+    fn on_log_progress(&mut self, log: &mut Log, out: &mut Outbox) {
+        if self.is_principal() {
+            log.mark_redone(log.hardened());
+            self.pump(log, out);
+        } else {
+            self.redo_hardened(log, out);
+            self.on_mirror_progress(log, out);
+        }
+    }
+
+    fn on_persisted(&mut self, now: Timestamp, ticket: Ticket, log: &mut Log, out: &mut Outbox) {
+        match self.step.take() {
+            Some(Step::Persist {
+                ticket: awaited,
+                record,
+                then,
+            }) if awaited == ticket => {
+                self.record = *record;
+                self.go_on(now, then, log, out);
+            }
+            other => self.step = other,
+        }
+    }
+
+    fn on_truncated(&mut self, now: Timestamp, to: Lsn, log: &mut Log, out: &mut Outbox) {
+        match self.step.take() {
+            Some(Step::Truncate { to: awaited, then }) if awaited == to => {
+                self.go_on(now, then, log, out);
+            }
+            other => self.step = other,
+        }
+    }
+
+    fn go_on(&mut self, now: Timestamp, then: Then, log: &mut Log, out: &mut Outbox) {
+        match then {
+            Then::Opened => self.after_opened(log, out),
+            Then::SessionStarted { log: theirs } => self.after_session_started(&theirs, log, out),
+            Then::CutBack { from, configuration } => self.record_start(from, &configuration, log, out),
+            Then::StartRecorded => self.after_start_recorded(now, log, out),
+            Then::SynchronizedRecorded => self.after_synchronized(out),
+            Then::TakeoverPending => self.request_takeover(now, out),
+            Then::PendingCleared => {}
+            Then::TakenOver(kind) => self.after_taken_over(now, kind, log, out),
+            Then::BecameMirror { by } => self.after_became_mirror(now, by, log, out),
+            Then::AdoptedSequence => self.after_adopted(now, log, out),
+            Then::FailoverPending => {}
+            Then::RoleTakenBack { log: theirs } => self.after_role_taken_back(now, theirs.as_ref(), log, out),
+            Then::ConfigurationRecorded => self.after_configuration(now, out),
+            Then::TimeoutSet => self.after_timeout_set(now, out),
+            Then::WitnessAdded => self.after_witness_added(out),
+            Then::WitnessRemoved { next } => self.after_witness_removed(now, next, out),
+        }
+        self.on_log_progress(log, out);
+    }
+
+    fn note_links(&mut self, input: &PartnerInput) {
+        match input {
+            PartnerInput::PartnerUp => self.partner_up_now = true,
+            PartnerInput::PartnerDown { .. } => self.partner_up_now = false,
+            PartnerInput::WitnessUp => self.witness_up_now = true,
+            PartnerInput::WitnessDown { .. } => self.witness_up_now = false,
+            _ => {}
+        }
+    }
+
+    /// Quorum is lost the moment both links are, even while a durable step is under way.
+    fn stop_without_links(&mut self, out: &mut Outbox) {
+        if self.step.is_some() && self.is_principal() && self.stage == Stage::Running {
+            let lost = self.record.witness.is_some() && !self.partner_up_now && !self.witness_up_now;
+            if lost {
+                self.stop_serving("neither the partner nor the witness is connected", out);
+            }
+        }
+    }
+}
+
+/// What the witness said its record holds.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub answers: u64,
+    /// This instance is the owner of the principal role.
+    pub mine: bool,
+    pub role_sequence: RoleSequence,
+    pub synchronized: bool,
+}

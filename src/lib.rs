@@ -11,5 +11,6 @@ pub mod endpoint;
 pub mod error;
 pub mod log;
 pub mod session;
+pub mod tsql;
 pub mod types;
 pub mod wire;

@@ -1,0 +1,373 @@
+//! Keys, certificates, logins, users, permissions on endpoints and their ownership.
+//!
+//! Source: documented, *CREATE MASTER KEY*, *CREATE CERTIFICATE*, *BACKUP CERTIFICATE*, *CREATE LOGIN*, *CREATE USER*,
+//! *GRANT / DENY / REVOKE Endpoint Permissions*, *ALTER AUTHORIZATION*.
+
+use sqlparser::tokenizer::Token;
+
+use super::{Parsed, Parser};
+use crate::error::msg;
+use crate::tsql::ast::*;
+use crate::tsql::date::parse_datetime;
+use crate::types::WallTime;
+
+impl Parser<'_> {
+    pub(super) fn master_key(&mut self, verb: &str) -> Parsed<Statement> {
+        self.at += 2;
+        self.expect_keywords(&["KEY"])?;
+        if verb == "DROP" {
+            return Ok(Statement::DropMasterKey);
+        }
+        self.expect_keywords(&["ENCRYPTION", "BY"])?;
+        Ok(Statement::CreateMasterKey {
+            password: self.password()?,
+        })
+    }
+
+    pub(super) fn create_certificate(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let name = self.name("a certificate name")?;
+        let authorization = match self.keyword("AUTHORIZATION") {
+            true => Some(self.name("a user name")?),
+            false => None,
+        };
+        let source = match self.keyword("FROM") {
+            true => self.certificate_from()?,
+            false => self.certificate_generate()?,
+        };
+        let mut active_for_begin_dialog = None;
+        if self.keyword("ACTIVE") {
+            self.expect_keywords(&["FOR", "BEGIN_DIALOG"])?;
+            self.expect(&Token::Eq)?;
+            active_for_begin_dialog = Some(self.on_off()?);
+        }
+        Ok(Statement::CreateCertificate(CreateCertificate {
+            name,
+            authorization,
+            source,
+            active_for_begin_dialog,
+        }))
+    }
+
+    fn certificate_from(&mut self) -> Parsed<CertificateSource> {
+        match self.one_of(&["FILE", "EXECUTABLE", "ASSEMBLY", "BINARY"])? {
+            0 => {
+                self.expect(&Token::Eq)?;
+                Ok(CertificateSource::File {
+                    path: self.text("a file name in quotation marks")?,
+                    private_key: self.private_key()?,
+                })
+            }
+            1 => {
+                self.expect_keywords(&["FILE"])?;
+                self.expect(&Token::Eq)?;
+                Ok(CertificateSource::ExecutableFile {
+                    path: self.text("a file name in quotation marks")?,
+                    private_key: self.private_key()?,
+                })
+            }
+            2 => Ok(CertificateSource::Assembly(self.name("an assembly name")?)),
+            _ => {
+                self.expect(&Token::Eq)?;
+                Ok(CertificateSource::Binary {
+                    bytes: self.binary()?,
+                    private_key: self.private_key()?,
+                })
+            }
+        }
+    }
+
+    fn certificate_generate(&mut self) -> Parsed<CertificateSource> {
+        let mut password = None;
+        if self.keyword("ENCRYPTION") {
+            self.expect_keywords(&["BY"])?;
+            password = Some(self.password()?);
+        }
+        if !self.keyword("WITH") {
+            return Err(self.expected("FROM, or WITH SUBJECT"));
+        }
+        let (mut subject, mut start_date, mut expiry_date) = (None, None, None);
+        loop {
+            let at = self.span();
+            let option = self.one_of(&["SUBJECT", "START_DATE", "EXPIRY_DATE"])?;
+            self.expect(&Token::Eq)?;
+            let twice = |name: &str| msg::PARAMETER_TWICE.with(&[&name]).at(at);
+            match option {
+                0 if subject.is_some() => return Err(twice("SUBJECT")),
+                1 if start_date.is_some() => return Err(twice("START_DATE")),
+                2 if expiry_date.is_some() => return Err(twice("EXPIRY_DATE")),
+                0 => subject = Some(self.text("a subject in quotation marks")?),
+                1 => start_date = Some(self.date()?),
+                _ => expiry_date = Some(self.date()?),
+            }
+            if !self.eat(&Token::Comma) {
+                break;
+            }
+        }
+        Ok(CertificateSource::Generate {
+            password,
+            subject: subject.ok_or_else(|| self.expected("a comma and SUBJECT"))?,
+            start_date,
+            expiry_date,
+        })
+    }
+
+    fn date(&mut self) -> Parsed<WallTime> {
+        let text = self.text("a date in quotation marks")?;
+        parse_datetime(&text.text).map_err(|error| error.at(text.span))
+    }
+
+    /// `[ WITH PRIVATE KEY ( … ) ]`.
+    fn private_key(&mut self) -> Parsed<Option<PrivateKey>> {
+        if !self.keyword("WITH") {
+            return Ok(None);
+        }
+        self.expect_keywords(&["PRIVATE", "KEY"])?;
+        self.expect(&Token::LParen)?;
+        let binary = self.one_of(&["FILE", "BINARY"])? == 1;
+        self.expect(&Token::Eq)?;
+        let source = match binary {
+            true => PrivateKeySource::Binary(self.binary()?),
+            false => PrivateKeySource::File(self.text("a file name in quotation marks")?),
+        };
+        let (mut decryption, mut encryption) = (None, None);
+        while self.eat(&Token::Comma) {
+            let at = self.span();
+            let encrypts = self.one_of(&["DECRYPTION", "ENCRYPTION"])? == 1;
+            self.expect_keywords(&["BY"])?;
+            let password = self.password()?;
+            let slot = if encrypts {
+                &mut encryption
+            } else {
+                &mut decryption
+            };
+            if slot.replace(password).is_some() {
+                let name = if encrypts {
+                    "ENCRYPTION BY PASSWORD"
+                } else {
+                    "DECRYPTION BY PASSWORD"
+                };
+                return Err(msg::PARAMETER_TWICE.with(&[&name]).at(at));
+            }
+        }
+        self.expect(&Token::RParen)?;
+        Ok(Some(PrivateKey {
+            source,
+            decryption,
+            encryption,
+        }))
+    }
+
+    pub(super) fn backup_certificate(&mut self) -> Parsed<Statement> {
+        let name = self.name("a certificate name")?;
+        self.expect_keywords(&["TO", "FILE"])?;
+        self.expect(&Token::Eq)?;
+        Ok(Statement::BackupCertificate(BackupCertificate {
+            name,
+            file: self.text("a file name in quotation marks")?,
+            private_key: self.private_key()?,
+        }))
+    }
+
+    pub(super) fn create_login(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let name = self.name("a login name")?;
+        if self.keyword("FROM") {
+            let source = match self.one_of(&["WINDOWS", "CERTIFICATE", "ASYMMETRIC"])? {
+                0 => LoginSource::Windows,
+                1 => LoginSource::Certificate(self.name("a certificate name")?),
+                _ => {
+                    self.expect_keywords(&["KEY"])?;
+                    LoginSource::AsymmetricKey(self.name("a key name")?)
+                }
+            };
+            let options = source == LoginSource::Windows && self.keyword("WITH");
+            let default_database = match options {
+                true => self.login_options(true)?,
+                false => None,
+            };
+            return Ok(Statement::CreateLogin(CreateLogin {
+                name,
+                source,
+                default_database,
+            }));
+        }
+        if !self.keyword("WITH") {
+            return Err(self.expected("WITH PASSWORD, FROM WINDOWS or FROM CERTIFICATE"));
+        }
+        self.expect_keywords(&["PASSWORD"])?;
+        self.expect(&Token::Eq)?;
+        let (password, hashed) = match self.peek() {
+            Some(Token::HexStringLiteral(digits)) => {
+                let secret = Secret::new(format!("0x{digits}"));
+                self.next();
+                self.expect_keywords(&["HASHED"])?;
+                (secret, true)
+            }
+            _ => (self.secret()?, false),
+        };
+        self.keyword("MUST_CHANGE");
+        let default_database = match self.eat(&Token::Comma) {
+            true => self.login_options(false)?,
+            false => None,
+        };
+        Ok(Statement::CreateLogin(CreateLogin {
+            name,
+            source: LoginSource::Password { password, hashed },
+            default_database,
+        }))
+    }
+
+    /// The options behind the first; only the default database matters here.
+    fn login_options(&mut self, windows: bool) -> Parsed<Option<Name>> {
+        let known: &[&str] = match windows {
+            true => &["DEFAULT_DATABASE", "DEFAULT_LANGUAGE"],
+            false => &[
+                "DEFAULT_DATABASE",
+                "DEFAULT_LANGUAGE",
+                "SID",
+                "CHECK_EXPIRATION",
+                "CHECK_POLICY",
+                "CREDENTIAL",
+            ],
+        };
+        let mut default_database = None;
+        loop {
+            let option = known[self.one_of(known)?];
+            self.expect(&Token::Eq)?;
+            match option {
+                "DEFAULT_DATABASE" => default_database = Some(self.name("a database name")?),
+                "DEFAULT_LANGUAGE" => drop(self.name("a language")?),
+                "SID" => drop(self.binary()?),
+                "CREDENTIAL" => drop(self.name("a credential name")?),
+                _ => drop(self.on_off()?),
+            }
+            if !self.eat(&Token::Comma) {
+                return Ok(default_database);
+            }
+        }
+    }
+
+    pub(super) fn alter_login(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let name = self.name("a login name")?;
+        if self.at_keyword("WITH") {
+            return Err(self.unsupported_word("ALTER LOGIN … WITH"));
+        }
+        let enabled = self.one_of(&["ENABLE", "DISABLE"])? == 0;
+        Ok(Statement::AlterLogin { name, enabled })
+    }
+
+    pub(super) fn create_user(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let name = self.name("a user name")?;
+        let mut login = None;
+        if self.keyword("FOR") || self.keyword("FROM") {
+            if self.at_keyword("CERTIFICATE") || self.at_keyword("ASYMMETRIC") || self.at_keyword("EXTERNAL")
+            {
+                return Err(self.unsupported(1));
+            }
+            self.expect_keywords(&["LOGIN"])?;
+            login = Some(self.name("a login name")?);
+        } else if self.at_keyword("WITHOUT") {
+            return Err(self.unsupported(2));
+        }
+        if self.keyword("WITH") {
+            self.expect_keywords(&["DEFAULT_SCHEMA"])?;
+            self.expect(&Token::Eq)?;
+            self.name("a schema name")?;
+        }
+        Ok(Statement::CreateUser { name, login })
+    }
+
+    pub(super) fn permission(&mut self, verb: &str) -> Parsed<Statement> {
+        self.next();
+        let mut grant_option_for = false;
+        if verb == "REVOKE" && self.keyword("GRANT") {
+            self.expect_keywords(&["OPTION", "FOR"])?;
+            grant_option_for = true;
+        }
+        let mut permissions = vec![self.endpoint_permission()?];
+        while self.eat(&Token::Comma) {
+            permissions.push(self.endpoint_permission()?);
+        }
+        if !self.at_keyword("ON") {
+            return Err(self.expected("ON ENDPOINT::"));
+        }
+        self.next();
+        if !self.at_keyword("ENDPOINT") {
+            return Err(match self.word() {
+                Some(_) => self.unsupported_word(&format!("{verb} on something other than an endpoint")),
+                None => self.expected("ENDPOINT::"),
+            });
+        }
+        self.next();
+        self.expect(&Token::DoubleColon)?;
+        let endpoint = self.name("an endpoint name")?;
+        match verb {
+            "REVOKE" => self.one_of(&["FROM", "TO"]).map(drop)?,
+            _ => self.expect_keywords(&["TO"])?,
+        }
+        let principals = self.names("a login")?;
+        let action = match verb {
+            "GRANT" => {
+                let with_grant_option = self.keyword("WITH");
+                if with_grant_option {
+                    self.expect_keywords(&["GRANT", "OPTION"])?;
+                }
+                PermissionAction::Grant { with_grant_option }
+            }
+            "DENY" => PermissionAction::Deny {
+                cascade: self.keyword("CASCADE"),
+            },
+            _ => PermissionAction::Revoke {
+                grant_option_for,
+                cascade: self.keyword("CASCADE"),
+            },
+        };
+        let grantor = match self.keyword("AS") {
+            true => Some(self.name("a login")?),
+            false => None,
+        };
+        Ok(Statement::Permission(PermissionStatement {
+            action,
+            permissions,
+            endpoint,
+            principals,
+            grantor,
+        }))
+    }
+
+    fn endpoint_permission(&mut self) -> Parsed<EndpointPermission> {
+        let words = ["ALTER", "CONNECT", "CONTROL", "TAKE", "VIEW"];
+        let Some(index) = words.iter().position(|word| self.at_keyword(word)) else {
+            return Err(self.expected("ALTER, CONNECT, CONTROL, TAKE OWNERSHIP or VIEW DEFINITION"));
+        };
+        self.next();
+        match index {
+            3 => self.expect_keywords(&["OWNERSHIP"])?,
+            4 => self.expect_keywords(&["DEFINITION"])?,
+            _ => {}
+        }
+        Ok(EndpointPermission::ALL[index])
+    }
+
+    pub(super) fn alter_authorization(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        self.expect_keywords(&["ON"])?;
+        if !self.at_keyword("ENDPOINT") {
+            return Err(match self.word() {
+                Some(_) => self.unsupported_word("ALTER AUTHORIZATION on something other than an endpoint"),
+                None => self.expected("ENDPOINT::"),
+            });
+        }
+        self.next();
+        self.expect(&Token::DoubleColon)?;
+        let endpoint = self.name("an endpoint name")?;
+        self.expect_keywords(&["TO"])?;
+        Ok(Statement::AlterAuthorization {
+            endpoint,
+            owner: self.name("a login")?,
+        })
+    }
+}

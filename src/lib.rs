@@ -9,6 +9,7 @@
 pub mod crypto;
 pub mod endpoint;
 pub mod error;
+pub mod instance;
 pub mod log;
 pub mod session;
 pub mod tsql;

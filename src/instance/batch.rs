@@ -1,0 +1,381 @@
+//! Batches at work: statements one after another, each done at once or waiting for the disk, a commit, a partner or a
+//! row lock.
+//!
+//! A batch ends at its first error; what it did before stands, except an open transaction, which is rolled back. A
+//! transaction that meets a locked row starts again from its `BEGIN` when the lock is gone, so no two transactions wait
+//! for each other. A transaction does not outlive its batch.
+
+use super::Instance;
+use super::database::tables::{Blocked, Transaction};
+use super::io::{DiskError, DiskReply, DiskTicket};
+use crate::error::{SqlError, msg};
+use crate::tsql::ast::{self, Spanned, Statement};
+use crate::types::{ConnectionId, DatabaseName, InstanceEvent, Lsn, Reply, ReplyItem};
+
+/// One batch being executed.
+#[derive(Debug)]
+pub struct Running {
+    statements: Vec<Spanned<Statement>>,
+    next: usize,
+    items: Vec<ReplyItem>,
+    transaction: Option<OpenTransaction>,
+    pub wait: Option<Wait>,
+}
+
+#[derive(Debug)]
+struct OpenTransaction {
+    database: DatabaseName,
+    work: Transaction,
+    began_at: usize,
+    items_before: usize,
+}
+
+impl Running {
+    pub(super) fn push_item(&mut self, item: ReplyItem) {
+        self.items.push(item);
+    }
+}
+
+/// What a statement waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    Disk(DiskTicket),
+    /// The commit that ends at `lsn` to be acknowledged.
+    Commit {
+        database: DatabaseName,
+        lsn: Lsn,
+    },
+    /// The outcome of a mirroring command on this database.
+    Command {
+        database: DatabaseName,
+    },
+    /// A row lock of this database to go.
+    Lock {
+        database: DatabaseName,
+    },
+}
+
+/// What a statement came to.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Done,
+    Item(ReplyItem),
+    Wait(Wait),
+}
+
+pub(super) type StatementResult = Result<Outcome, SqlError>;
+
+/// What to do with the batch when the disk has answered.
+#[derive(Debug)]
+pub(super) enum Then {
+    /// The statement is done.
+    Finish,
+    /// The endpoint changed; apply it, restarting it if `restart`.
+    Endpoint {
+        restart: Option<SqlError>,
+    },
+    /// Logins or permissions changed.
+    Security,
+    Certificate(ast::CreateCertificate),
+    CertificateWritten,
+    Created {
+        database: DatabaseName,
+    },
+    Dropped,
+    Backup {
+        pages: u64,
+    },
+    RestoreRead(ast::Restore),
+    Restored {
+        database: DatabaseName,
+    },
+}
+
+/// A batch longer than this is refused.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+
+impl Instance {
+    /// Begin a batch of this client, or answer at once what is wrong with it.
+    pub(super) fn start_batch(&mut self, connection: ConnectionId, text: &str) {
+        let parsed = if text.len() > BATCH_BYTES_MAX {
+            Err(msg::BATCH_TOO_LARGE.with(&[&text.len(), &BATCH_BYTES_MAX]))
+        } else {
+            crate::tsql::parse(text)
+        };
+        let (statements, items) = match parsed {
+            Ok(statements) => (statements, Vec::new()),
+            Err(error) => (Vec::new(), vec![ReplyItem::Error(error)]),
+        };
+        let running = Running {
+            statements,
+            next: 0,
+            items,
+            transaction: None,
+            wait: None,
+        };
+        if let Some(client) = self.clients.get_mut(&connection) {
+            client.running = Some(running);
+        }
+        self.advance(connection);
+    }
+
+    /// Execute statements until one waits or the batch ends.
+    pub(super) fn advance(&mut self, connection: ConnectionId) {
+        loop {
+            let Some(running) = self.running(connection) else {
+                return;
+            };
+            if running.wait.is_some() {
+                return;
+            }
+            let failed = running.items.iter().any(|i| matches!(i, ReplyItem::Error(_)));
+            if failed || running.next >= running.statements.len() {
+                return self.finish_batch(connection);
+            }
+            let statement = running.statements[running.next].clone();
+            running.next += 1;
+            let result = self.execute(connection, &statement);
+            self.settle_statement(connection, result);
+        }
+    }
+
+    fn settle_statement(&mut self, connection: ConnectionId, result: StatementResult) {
+        let Some(running) = self.running(connection) else {
+            return;
+        };
+        match result {
+            Ok(Outcome::Done) => {}
+            Ok(Outcome::Item(item)) => running.items.push(item),
+            Ok(Outcome::Wait(wait)) => running.wait = Some(wait),
+            Err(error) => running.items.push(ReplyItem::Error(error)),
+        }
+    }
+
+    fn finish_batch(&mut self, connection: ConnectionId) {
+        let Some(client) = self.clients.get_mut(&connection) else {
+            return;
+        };
+        let Some(mut running) = client.running.take() else {
+            return;
+        };
+        let open = running.transaction.take().is_some();
+        let failed = running.items.iter().any(|i| matches!(i, ReplyItem::Error(_)));
+        if open && !failed {
+            running
+                .items
+                .push(ReplyItem::Error(msg::UNCOMMITTED_AT_END_OF_BATCH.error()));
+        }
+        let reply = Reply { items: running.items };
+        let error = reply.error().map(|e| e.number);
+        self.emit(InstanceEvent::BatchDone { connection, error });
+        self.reply(connection, reply);
+    }
+
+    fn running(&mut self, connection: ConnectionId) -> Option<&mut Running> {
+        self.clients.get_mut(&connection).and_then(|c| c.running.as_mut())
+    }
+
+    fn execute(&mut self, connection: ConnectionId, statement: &Spanned<Statement>) -> StatementResult {
+        let in_transaction = self.running(connection).is_some_and(|r| r.transaction.is_some());
+        if in_transaction && !is_transactional(&statement.node) {
+            return Err(msg::NOT_IN_TRANSACTION
+                .with(&[&statement.node.title()])
+                .at(statement.span));
+        }
+        let result = match &statement.node {
+            Statement::Begin => self.begin(connection),
+            Statement::Commit => self.commit(connection),
+            Statement::Rollback => self.rollback(connection),
+            Statement::CreateTable(_)
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_) => self.in_transaction(connection, &statement.node),
+            Statement::Select(select) => self.select(connection, select),
+            Statement::Print(text) => Ok(Outcome::Item(ReplyItem::Info(print_message(text.as_str())))),
+            Statement::Use(name) => self.use_database(connection, name.as_str()),
+            other => self.execute_ddl(connection, other),
+        };
+        result.map_err(|e| if e.at.is_none() { e.at(statement.span) } else { e })
+    }
+
+    fn begin(&mut self, connection: ConnectionId) -> StatementResult {
+        let database = self.current_database(connection)?;
+        let Some(running) = self.running(connection) else {
+            return Ok(Outcome::Done);
+        };
+        if running.transaction.is_some() {
+            return Err(msg::NOT_SUPPORTED.with(&[&"nested BEGIN TRANSACTION"]));
+        }
+        running.transaction = Some(OpenTransaction {
+            database,
+            work: Transaction::default(),
+            began_at: running.next - 1,
+            items_before: running.items.len(),
+        });
+        Ok(Outcome::Done)
+    }
+
+    fn commit(&mut self, connection: ConnectionId) -> StatementResult {
+        let open = self.running(connection).and_then(|r| r.transaction.take());
+        let open = open.ok_or_else(|| msg::NO_BEGIN_TRANSACTION.error())?;
+        self.commit_transaction(&open.database, open.work)
+    }
+
+    fn rollback(&mut self, connection: ConnectionId) -> StatementResult {
+        let open = self.running(connection).and_then(|r| r.transaction.take());
+        open.map(|_| Outcome::Done)
+            .ok_or_else(|| msg::NO_BEGIN_TRANSACTION_ROLLBACK.error())
+    }
+
+    fn commit_transaction(&mut self, database: &DatabaseName, work: Transaction) -> StatementResult {
+        if work.is_empty() {
+            return Ok(Outcome::Done);
+        }
+        let lsn = self.append_transaction(database, work)?;
+        Ok(Outcome::Wait(Wait::Commit {
+            database: database.clone(),
+            lsn,
+        }))
+    }
+
+    /// Run a statement that changes rows, in the open transaction or in one of its own.
+    fn in_transaction(&mut self, connection: ConnectionId, statement: &Statement) -> StatementResult {
+        let database = self.current_database(connection)?;
+        let open = self.running(connection).and_then(|r| r.transaction.take());
+        let autocommit = open.is_none();
+        let mut work = open.as_ref().map(|o| o.work.clone()).unwrap_or_default();
+        let (began_at, items_before) = match (&open, self.running(connection)) {
+            (Some(open), _) => (open.began_at, open.items_before),
+            (None, Some(running)) => (running.next - 1, running.items.len()),
+            (None, None) => return Ok(Outcome::Done),
+        };
+        let tables = self.tables(&database)?;
+        match super::dml::change_rows(statement, tables, &mut work) {
+            Ok(affected) => {
+                let item = ReplyItem::Affected(affected);
+                if autocommit {
+                    if let Some(running) = self.running(connection) {
+                        running.items.push(item);
+                    }
+                    return self.commit_transaction(&database, work);
+                }
+                if let Some(running) = self.running(connection) {
+                    running.transaction = Some(OpenTransaction {
+                        database,
+                        work,
+                        began_at,
+                        items_before,
+                    });
+                }
+                Ok(Outcome::Item(item))
+            }
+            Err(Blocked::Error(error)) => Err(error),
+            Err(Blocked::Locked) => self.start_over(connection, database, began_at, items_before),
+        }
+    }
+
+    fn start_over(
+        &mut self,
+        connection: ConnectionId,
+        database: DatabaseName,
+        began_at: usize,
+        items_before: usize,
+    ) -> StatementResult {
+        if let Some(running) = self.running(connection) {
+            running.next = began_at;
+            running.items.truncate(items_before);
+            running.transaction = None;
+        }
+        Ok(Outcome::Wait(Wait::Lock { database }))
+    }
+
+    fn select(&mut self, connection: ConnectionId, select: &ast::Select) -> StatementResult {
+        let database = self.clients.get(&connection).and_then(|c| c.database.clone());
+        let open = self
+            .running(connection)
+            .and_then(|r| r.transaction.as_ref())
+            .map(|o| (o.work.clone(), o.began_at, o.items_before));
+        let work = open.as_ref().map(|o| o.0.clone()).unwrap_or_default();
+        match self.run_select(connection, select, &work) {
+            Ok(item) => Ok(Outcome::Item(item)),
+            Err(Blocked::Error(error)) => Err(error),
+            Err(Blocked::Locked) => {
+                let database = database.unwrap_or_else(|| DatabaseName::new("master"));
+                let here = self
+                    .running(connection)
+                    .map(|r| (r.next - 1, r.items.len()))
+                    .unwrap_or_default();
+                let (began_at, items_before) = open.map_or(here, |o| (o.1, o.2));
+                self.start_over(connection, database, began_at, items_before)
+            }
+        }
+    }
+
+    /// Let go on every batch that waited for `wait`, with this result.
+    pub(super) fn resume(&mut self, wait: &Wait, result: &Result<Vec<ReplyItem>, SqlError>) {
+        let waiting: Vec<ConnectionId> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| c.running.as_ref().is_some_and(|r| r.wait.as_ref() == Some(wait)))
+            .map(|(id, _)| *id)
+            .collect();
+        for connection in waiting {
+            self.resume_one(connection, result.clone());
+        }
+    }
+
+    pub(super) fn resume_one(&mut self, connection: ConnectionId, result: Result<Vec<ReplyItem>, SqlError>) {
+        let Some(running) = self.running(connection) else {
+            return;
+        };
+        running.wait = None;
+        match result {
+            Ok(items) => running.items.extend(items),
+            Err(error) => running.items.push(ReplyItem::Error(error)),
+        }
+        self.advance(connection);
+    }
+
+    /// The disk has answered a statement.
+    pub(super) fn statement_disk_done(
+        &mut self,
+        connection: ConnectionId,
+        then: Then,
+        result: Result<DiskReply, DiskError>,
+    ) {
+        self.current_statement = Some(connection);
+        let outcome = self.after_disk(then, result);
+        self.current_statement = None;
+        let Some(running) = self.running(connection) else {
+            return;
+        };
+        running.wait = None;
+        self.settle_statement(connection, outcome);
+        self.advance(connection);
+    }
+}
+
+fn is_transactional(statement: &Statement) -> bool {
+    matches!(
+        statement,
+        Statement::Begin
+            | Statement::Commit
+            | Statement::Rollback
+            | Statement::CreateTable(_)
+            | Statement::Insert(_)
+            | Statement::Update(_)
+            | Statement::Delete(_)
+            | Statement::Select(_)
+            | Statement::Print(_)
+    )
+}
+
+fn print_message(text: &str) -> SqlError {
+    SqlError {
+        number: 0,
+        severity: 0,
+        state: 1,
+        text: text.to_owned(),
+        at: None,
+    }
+}

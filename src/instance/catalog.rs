@@ -1,0 +1,408 @@
+//! `master`: logins, users, certificates, the endpoint and its permissions, databases, witness records.
+//!
+//! The catalog is held in memory and mirrored entry by entry into the `master` store: a change is made here, collected as
+//! a write, and counts only once the store has confirmed it (`Instance` answers the statement then). Keys are
+//! `kind/lower-case name`; values are JSON. Source: derived from *sys.server_principals*, *sys.certificates* and the
+//! endpoint pages.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::config::EndpointConfig;
+use crate::session::{PartnerRecord, WitnessRecord};
+use crate::types::{DatabaseName, Guid, WallTime};
+
+/// Ids below are the product's own principals and endpoints.
+const FIRST_PRINCIPAL_ID: u32 = 257;
+const FIRST_ENDPOINT_ID: u32 = 65_536;
+const FIRST_DATABASE_ID: u32 = 5;
+const FIRST_CERTIFICATE_ID: u32 = 256;
+
+/// The login every instance is born with; member of sysadmin.
+pub const SA: &str = "sa";
+pub const SA_ID: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Login {
+    pub name: String,
+    pub id: u32,
+    pub kind: LoginKind,
+    pub disabled: bool,
+    pub created: WallTime,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LoginKind {
+    Sql,
+    Windows,
+    Certificate,
+}
+
+/// A user in `master`, which stands for a login and may own certificates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    pub name: String,
+    pub id: u32,
+    pub login: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    pub name: String,
+    pub id: u32,
+    /// The owning user in `master`; `dbo` if none was named.
+    pub owner: String,
+    pub der: Vec<u8>,
+    /// PKCS #8, protected by the master key; absent for an imported certificate.
+    pub private_key: Option<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Endpoint {
+    pub id: u32,
+    pub owner: String,
+    pub config: EndpointConfig,
+    pub permissions: Vec<Permission>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    pub grantee: String,
+    pub grantor: String,
+    pub what: EndpointPermission,
+    pub state: PermissionState,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EndpointPermission {
+    Alter,
+    Connect,
+    Control,
+    TakeOwnership,
+    ViewDefinition,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PermissionState {
+    Grant,
+    GrantWithGrantOption,
+    Deny,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatabaseEntry {
+    pub name: DatabaseName,
+    pub id: u32,
+    /// The same on every copy restored from the same backups.
+    pub family: Guid,
+    pub recovery: RecoveryModel,
+    pub restoring: bool,
+    pub created: WallTime,
+    pub mirroring: Option<PartnerRecord>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RecoveryModel {
+    Full,
+    BulkLogged,
+    Simple,
+}
+
+/// What an instance is, whatever is configured in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Tells peers apart when two connections meet; lives as long as the instance.
+    pub arbitration_id: Guid,
+    pub next_id: u32,
+}
+
+/// The content of `master`.
+#[derive(Debug)]
+pub struct Catalog {
+    pub identity: Identity,
+    pub master_key: bool,
+    logins: BTreeMap<String, Login>,
+    users: BTreeMap<String, User>,
+    certificates: BTreeMap<String, Certificate>,
+    endpoint: Option<Endpoint>,
+    databases: BTreeMap<String, DatabaseEntry>,
+    witnesses: BTreeMap<String, WitnessRecord>,
+    writes: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// An entry of `master` that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the entry '{key}' of master is damaged: {reason}")]
+pub struct CatalogError {
+    pub key: String,
+    pub reason: String,
+}
+
+fn fold(name: &str) -> String {
+    name.to_lowercase()
+}
+
+impl Catalog {
+    /// The catalog of a new instance.
+    pub fn new(arbitration_id: Guid, now: WallTime) -> Self {
+        let mut catalog = Catalog {
+            identity: Identity {
+                arbitration_id,
+                next_id: 0,
+            },
+            master_key: false,
+            logins: BTreeMap::new(),
+            users: BTreeMap::new(),
+            certificates: BTreeMap::new(),
+            endpoint: None,
+            databases: BTreeMap::new(),
+            witnesses: BTreeMap::new(),
+            writes: Vec::new(),
+        };
+        let sa = Login {
+            name: SA.to_owned(),
+            id: SA_ID,
+            kind: LoginKind::Sql,
+            disabled: false,
+            created: now,
+        };
+        catalog.put_login(sa);
+        catalog.save_identity();
+        catalog
+    }
+
+    /// The catalog as the `master` store holds it. An empty store is a new instance's.
+    pub fn load(
+        entries: &[(String, Vec<u8>)],
+        arbitration_id: Guid,
+        now: WallTime,
+    ) -> Result<Self, CatalogError> {
+        if entries.is_empty() {
+            return Ok(Catalog::new(arbitration_id, now));
+        }
+        let mut catalog = Catalog::new(arbitration_id, now);
+        catalog.logins.clear();
+        for (key, value) in entries {
+            let (kind, name) = key.split_once('/').unwrap_or((key, ""));
+            let name = name.to_owned();
+            match kind {
+                "identity" => catalog.identity = decode(key, value)?,
+                "masterkey" => catalog.master_key = decode(key, value)?,
+                "login" => drop(catalog.logins.insert(name, decode(key, value)?)),
+                "user" => drop(catalog.users.insert(name, decode(key, value)?)),
+                "certificate" => drop(catalog.certificates.insert(name, decode(key, value)?)),
+                "endpoint" => catalog.endpoint = Some(decode(key, value)?),
+                "database" => drop(catalog.databases.insert(name, decode(key, value)?)),
+                "witness" => drop(catalog.witnesses.insert(name, decode(key, value)?)),
+                _ => {
+                    let reason = "this version knows no such kind of entry".to_owned();
+                    return Err(CatalogError {
+                        key: key.clone(),
+                        reason,
+                    });
+                }
+            }
+        }
+        catalog.writes.clear();
+        Ok(catalog)
+    }
+
+    /// The changes made since the last call, for the store.
+    pub fn take_writes(&mut self) -> Vec<(String, Option<Vec<u8>>)> {
+        std::mem::take(&mut self.writes)
+    }
+
+    fn save<T: Serialize>(&mut self, key: String, value: &T) {
+        let bytes = serde_json::to_vec(value).expect("catalog entries are plain data and always serialise");
+        self.writes.push((key, Some(bytes)));
+    }
+
+    fn remove(&mut self, key: String) {
+        self.writes.push((key, None));
+    }
+
+    fn save_identity(&mut self) {
+        let identity = self.identity.clone();
+        self.save("identity".to_owned(), &identity);
+    }
+
+    fn next_id(&mut self, first: u32) -> u32 {
+        let id = first + self.identity.next_id;
+        self.identity.next_id += 1;
+        self.save_identity();
+        id
+    }
+
+    pub fn next_principal_id(&mut self) -> u32 {
+        self.next_id(FIRST_PRINCIPAL_ID)
+    }
+
+    pub fn next_certificate_id(&mut self) -> u32 {
+        self.next_id(FIRST_CERTIFICATE_ID)
+    }
+
+    pub fn next_endpoint_id(&mut self) -> u32 {
+        self.next_id(FIRST_ENDPOINT_ID)
+    }
+
+    /// The lowest free id, as the product reuses them.
+    pub fn next_database_id(&self) -> u32 {
+        let taken: Vec<u32> = self.databases.values().map(|d| d.id).collect();
+        (FIRST_DATABASE_ID..)
+            .find(|id| !taken.contains(id))
+            .expect("there are more ids than databases")
+    }
+
+    pub fn set_master_key(&mut self, exists: bool) {
+        self.master_key = exists;
+        self.save("masterkey".to_owned(), &exists);
+    }
+
+    pub fn login(&self, name: &str) -> Option<&Login> {
+        self.logins.get(&fold(name))
+    }
+
+    pub fn logins(&self) -> impl Iterator<Item = &Login> {
+        self.logins.values()
+    }
+
+    pub fn put_login(&mut self, login: Login) {
+        let key = fold(&login.name);
+        self.save(format!("login/{key}"), &login);
+        self.logins.insert(key, login);
+    }
+
+    pub fn drop_login(&mut self, name: &str) {
+        let key = fold(name);
+        self.logins.remove(&key);
+        self.remove(format!("login/{key}"));
+    }
+
+    pub fn user(&self, name: &str) -> Option<&User> {
+        self.users.get(&fold(name))
+    }
+
+    pub fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values()
+    }
+
+    pub fn put_user(&mut self, user: User) {
+        let key = fold(&user.name);
+        self.save(format!("user/{key}"), &user);
+        self.users.insert(key, user);
+    }
+
+    pub fn drop_user(&mut self, name: &str) {
+        let key = fold(name);
+        self.users.remove(&key);
+        self.remove(format!("user/{key}"));
+    }
+
+    pub fn certificate(&self, name: &str) -> Option<&Certificate> {
+        self.certificates.get(&fold(name))
+    }
+
+    pub fn certificates(&self) -> impl Iterator<Item = &Certificate> {
+        self.certificates.values()
+    }
+
+    pub fn put_certificate(&mut self, certificate: Certificate) {
+        let key = fold(&certificate.name);
+        self.save(format!("certificate/{key}"), &certificate);
+        self.certificates.insert(key, certificate);
+    }
+
+    pub fn drop_certificate(&mut self, name: &str) {
+        let key = fold(name);
+        self.certificates.remove(&key);
+        self.remove(format!("certificate/{key}"));
+    }
+
+    pub fn endpoint(&self) -> Option<&Endpoint> {
+        self.endpoint.as_ref()
+    }
+
+    /// The endpoint, if `name` is its name.
+    pub fn endpoint_named(&self, name: &str) -> Option<&Endpoint> {
+        self.endpoint
+            .as_ref()
+            .filter(|e| fold(&e.config.name) == fold(name))
+    }
+
+    pub fn put_endpoint(&mut self, endpoint: Endpoint) {
+        self.save("endpoint".to_owned(), &endpoint);
+        self.endpoint = Some(endpoint);
+    }
+
+    pub fn drop_endpoint(&mut self) {
+        self.endpoint = None;
+        self.remove("endpoint".to_owned());
+    }
+
+    pub fn database(&self, name: &str) -> Option<&DatabaseEntry> {
+        self.databases.get(&fold(name))
+    }
+
+    pub fn databases(&self) -> impl Iterator<Item = &DatabaseEntry> {
+        self.databases.values()
+    }
+
+    pub fn put_database(&mut self, entry: DatabaseEntry) {
+        let key = fold(entry.name.as_str());
+        self.save(format!("database/{key}"), &entry);
+        self.databases.insert(key, entry);
+    }
+
+    pub fn drop_database(&mut self, name: &str) {
+        let key = fold(name);
+        self.databases.remove(&key);
+        self.remove(format!("database/{key}"));
+    }
+
+    pub fn witnesses(&self) -> impl Iterator<Item = &WitnessRecord> {
+        self.witnesses.values()
+    }
+
+    pub fn put_witness(&mut self, session: Guid, record: WitnessRecord) {
+        let key = session.to_string().to_lowercase();
+        self.save(format!("witness/{key}"), &record);
+        self.witnesses.insert(key, record);
+    }
+
+    pub fn drop_witness(&mut self, session: Guid) {
+        let key = session.to_string().to_lowercase();
+        self.witnesses.remove(&key);
+        self.remove(format!("witness/{key}"));
+    }
+
+    /// Whether `login` may connect to the endpoint: sysadmin, the owner, or CONNECT or CONTROL granted and not denied.
+    /// Source: documented, *GRANT Endpoint Permissions*.
+    pub fn may_connect(&self, login: &str) -> bool {
+        let Some(endpoint) = &self.endpoint else {
+            return false;
+        };
+        let Some(known) = self.login(login).filter(|l| !l.disabled) else {
+            return false;
+        };
+        if known.id == SA_ID || fold(&endpoint.owner) == fold(login) {
+            return true;
+        }
+        let held = |state: fn(PermissionState) -> bool| {
+            endpoint.permissions.iter().any(|p| {
+                fold(&p.grantee) == fold(login)
+                    && matches!(p.what, EndpointPermission::Connect | EndpointPermission::Control)
+                    && state(p.state)
+            })
+        };
+        held(|s| s != PermissionState::Deny) && !held(|s| s == PermissionState::Deny)
+    }
+}
+
+fn decode<T: DeserializeOwned>(key: &str, value: &[u8]) -> Result<T, CatalogError> {
+    serde_json::from_slice(value).map_err(|error| CatalogError {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })
+}

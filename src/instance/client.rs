@@ -1,0 +1,170 @@
+//! The client port: hello, one batch at a time, replies. Mirroring never comes through here.
+
+use std::collections::VecDeque;
+
+use super::Instance;
+use super::batch::Running;
+use super::io::{CloseHow, Output};
+use crate::error::{SqlError, msg};
+use crate::types::{ConnectionId, DatabaseName, InstanceEvent, Reply, ReplyItem};
+use crate::wire::client::{
+    CLIENT_VERSION, ClientHello, ClientRequest, ClientResponse, ServerCodec, ServerHello,
+};
+
+/// Batches a client may send ahead of their answers.
+const BATCHES_AHEAD_MAX: usize = 16;
+
+/// One client connection.
+#[derive(Debug, Default)]
+pub struct ClientSession {
+    codec: ServerCodec,
+    greeted: bool,
+    /// The current database; `None` is `master`.
+    pub database: Option<DatabaseName>,
+    pub login: String,
+    waiting: VecDeque<String>,
+    pub running: Option<Running>,
+}
+
+impl Instance {
+    pub(super) fn on_client_accepted(&mut self, connection: ConnectionId) {
+        self.clients.insert(connection, ClientSession::default());
+    }
+
+    pub(super) fn on_client_received(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        if let Some(client) = self.clients.get_mut(&connection) {
+            client.codec.push(bytes);
+        }
+        while let Some(client) = self.clients.get_mut(&connection) {
+            match client.codec.next_request() {
+                Ok(None) => return,
+                Ok(Some(ClientRequest::Hello(hello))) if !client.greeted => self.greet(connection, &hello),
+                Ok(Some(ClientRequest::Batch(text)))
+                    if client.greeted && client.waiting.len() < BATCHES_AHEAD_MAX =>
+                {
+                    client.waiting.push_back(text);
+                    self.next_batch(connection);
+                }
+                Ok(Some(_)) => {
+                    self.refuse_client(connection, msg::PROTOCOL_ERROR.with(&[&"a message out of turn"]))
+                }
+                Err(error) => self.refuse_client(connection, msg::PROTOCOL_ERROR.with(&[&error])),
+            }
+        }
+    }
+
+    fn greet(&mut self, connection: ConnectionId, hello: &ClientHello) {
+        if hello.version != CLIENT_VERSION {
+            let reason = format!(
+                "client version {} where {CLIENT_VERSION} is spoken",
+                hello.version
+            );
+            return self.refuse_client(connection, msg::PROTOCOL_ERROR.with(&[&reason]));
+        }
+        if self.catalog.login(&hello.login_name).is_none_or(|l| l.disabled) {
+            return self.refuse_client(connection, msg::LOGIN_FAILED.with(&[&hello.login_name]));
+        }
+        let wanted = hello
+            .database
+            .clone()
+            .filter(|d| !d.eq_ignore_ascii_case("master"));
+        let database = match wanted.as_deref().map(|d| self.openable(d)).transpose() {
+            Ok(database) => database,
+            Err(error) => return self.refuse_client(connection, error),
+        };
+        let failover_partner = database.as_ref().and_then(|d| self.failover_partner(d));
+        let answer = ServerHello {
+            server_name: self.config.server_name.clone(),
+            instance: self.config.name.as_str().to_owned(),
+            failover_partner,
+            database: database.as_ref().map(|d| d.as_str().to_owned()),
+        };
+        if let Some(client) = self.clients.get_mut(&connection) {
+            client.greeted = true;
+            client.login.clone_from(&hello.login_name);
+            client.database.clone_from(&database);
+        }
+        self.emit(InstanceEvent::ClientConnected { connection, database });
+        self.send_client(connection, &ClientResponse::Hello(answer));
+    }
+
+    fn refuse_client(&mut self, connection: ConnectionId, error: SqlError) {
+        self.emit(InstanceEvent::ClientRefused {
+            connection,
+            number: error.number,
+        });
+        self.send_client(connection, &ClientResponse::Refused(error));
+        self.clients.remove(&connection);
+        self.output(Output::Close {
+            connection,
+            how: CloseHow::Fin,
+        });
+    }
+
+    fn send_client(&mut self, connection: ConnectionId, response: &ClientResponse) {
+        let Some(client) = self.clients.get_mut(&connection) else {
+            return;
+        };
+        let bytes = match client.codec.encode(response) {
+            Ok(bytes) => Some(bytes),
+            Err(error) => {
+                let reply = Reply {
+                    items: vec![ReplyItem::Error(error.to_sql())],
+                };
+                client.codec.encode(&ClientResponse::Reply(reply)).ok()
+            }
+        };
+        if let Some(bytes) = bytes {
+            self.output(Output::Send { connection, bytes });
+        }
+    }
+
+    fn next_batch(&mut self, connection: ConnectionId) {
+        let Some(client) = self.clients.get_mut(&connection) else {
+            return;
+        };
+        if client.running.is_some() {
+            return;
+        }
+        if let Some(text) = client.waiting.pop_front() {
+            self.start_batch(connection, &text);
+        }
+    }
+
+    pub(super) fn reply(&mut self, connection: ConnectionId, reply: Reply) {
+        self.send_client(connection, &ClientResponse::Reply(reply));
+        self.next_batch(connection);
+    }
+
+    pub(super) fn add_item(&mut self, connection: ConnectionId, item: ReplyItem) {
+        let running = self.clients.get_mut(&connection).and_then(|c| c.running.as_mut());
+        if let Some(running) = running {
+            running.push_item(item);
+        }
+    }
+
+    pub(super) fn on_client_closed(&mut self, connection: ConnectionId) {
+        self.clients.remove(&connection);
+    }
+
+    /// End every connection that uses `database`; what they wait for is never answered.
+    pub(super) fn cut_clients(&mut self, database: &DatabaseName) {
+        let uses = |client: &ClientSession| {
+            let same = |d: &DatabaseName| d.as_str().eq_ignore_ascii_case(database.as_str());
+            client.database.as_ref().is_some_and(same)
+        };
+        let cut: Vec<ConnectionId> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| uses(c))
+            .map(|(id, _)| *id)
+            .collect();
+        for connection in cut {
+            self.clients.remove(&connection);
+            self.output(Output::Close {
+                connection,
+                how: CloseHow::Reset,
+            });
+        }
+    }
+}

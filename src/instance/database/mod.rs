@@ -1,0 +1,546 @@
+//! One database of the instance: its log, its rows, its session, and the commits that wait to be acknowledged.
+//!
+//! A transaction is appended to the log as one block, applied to the rows in memory and locked there; when the disk has
+//! hardened the block it is written to the data file; when the session says so it is acknowledged and unlocked.
+
+pub mod backup;
+pub mod tables;
+
+use std::collections::VecDeque;
+
+use tables::{Tables, Transaction};
+
+use super::Instance;
+use super::batch::{StatementResult, Wait};
+use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest};
+use super::purpose::Purpose;
+use crate::error::{SqlError, msg};
+use crate::log::{AppendError, Log, LogBlock, LogRecord};
+use crate::session::{Partner, PartnerInput};
+use crate::types::{
+    ConnectionId, DatabaseName, Lsn, PartnerRole, RoleSequence, RowChange, SessionEvent, TransactionId,
+};
+
+/// Data file writes between two durable ones. What lies between is redone from the log after power loss.
+const REDO_PER_CHECKPOINT: u32 = 64;
+
+#[derive(Debug)]
+pub struct Database {
+    pub name: DatabaseName,
+    pub log: Log,
+    pub tables: Tables,
+    pub session: Option<Partner>,
+    pub links: Links,
+    /// The partner timeout, in seconds, that connections were last told.
+    pub timeout_applied: u16,
+    /// Why the database cannot be trusted, if it cannot.
+    pub suspect: Option<String>,
+    /// The rows in memory reflect the log up to here.
+    tables_at: Lsn,
+    /// The data file was asked to reflect the log up to here.
+    redo_asked: Lsn,
+    redo_since_checkpoint: u32,
+    unacknowledged: VecDeque<(TransactionId, Lsn)>,
+    next_transaction: u64,
+}
+
+/// The links of a database's session as they were last reported to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Links {
+    /// The connection to the partner, and the one from it (none while a session starts).
+    pub partner: Option<(ConnectionId, Option<ConnectionId>)>,
+    pub witness: Option<ConnectionId>,
+    /// Where a mirror that waits for its principal answers it.
+    pub reply_via: Option<ConnectionId>,
+}
+
+impl Database {
+    /// An empty database whose log begins at `start`.
+    pub fn new(name: DatabaseName, start: Lsn, tables: Tables) -> Self {
+        Database {
+            name,
+            log: Log::new(start),
+            tables,
+            session: None,
+            links: Links::default(),
+            timeout_applied: 0,
+            suspect: None,
+            tables_at: start,
+            redo_asked: start,
+            redo_since_checkpoint: 0,
+            unacknowledged: VecDeque::new(),
+            next_transaction: 1,
+        }
+    }
+
+    /// The database as its files hold it: the data file, and the log redone from where the data file stands.
+    pub fn open(name: DatabaseName, image: &DatabaseImage) -> Result<Self, String> {
+        let recovered = crate::log::recover(image.log_start, &image.log);
+        if image.applied > recovered.end {
+            return Err(format!(
+                "the data file reflects the log up to {}, but the log can only be read up to {}{}",
+                image.applied,
+                recovered.end,
+                recovered.torn.map(|t| format!(" ({t})")).unwrap_or_default()
+            ));
+        }
+        let tables = Tables::load(&image.tables, &image.rows);
+        let mut database = Database::new(name, image.log_start, tables);
+        database.log =
+            Log::from_blocks(image.log_start, recovered.blocks, image.applied).map_err(|e| e.to_string())?;
+        let end = database.log.end();
+        let redo: Vec<LogBlock> = database.log.blocks_from(image.applied).to_vec();
+        redo.iter()
+            .for_each(|block| redo_block(&mut database.tables, block));
+        database.tables_at = end;
+        database.redo_asked = image.applied.max(image.log_start);
+        database.next_transaction = end.get() + 1;
+        Ok(database)
+    }
+
+    pub fn is_mirrored(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub fn role(&self) -> Option<PartnerRole> {
+        self.session.as_ref().map(Partner::role)
+    }
+
+    fn acknowledgeable(&self) -> Lsn {
+        match &self.session {
+            Some(session) => session.acknowledgeable(&self.log),
+            None => self.log.hardened(),
+        }
+    }
+
+    fn role_sequence(&self) -> RoleSequence {
+        let last = self.log.blocks().last().map_or(1, LogBlock::role_sequence);
+        self.session
+            .as_ref()
+            .map_or(last, Partner::role_sequence)
+            .max(last)
+    }
+}
+
+fn redo_block(tables: &mut Tables, block: &LogBlock) {
+    for record in block.records() {
+        match record {
+            LogRecord::CreateTable { table } => tables.create(table),
+            LogRecord::Set(change) => tables.apply(change),
+            LogRecord::Commit { .. } => {}
+        }
+    }
+}
+
+fn undo_block(tables: &mut Tables, block: &LogBlock) {
+    for record in block.records().iter().rev() {
+        match record {
+            LogRecord::CreateTable { table } => tables.remove_table(table),
+            LogRecord::Set(change) => tables.undo(change),
+            LogRecord::Commit { .. } => {}
+        }
+    }
+}
+
+fn changes_of(block: &LogBlock) -> (Vec<String>, Vec<RowChange>) {
+    let (mut tables, mut changes) = (Vec::new(), Vec::new());
+    for record in block.records() {
+        match record {
+            LogRecord::CreateTable { table } => tables.push(table.clone()),
+            LogRecord::Set(change) => changes.push(change.clone()),
+            LogRecord::Commit { .. } => {}
+        }
+    }
+    (tables, changes)
+}
+
+fn undo_changes(blocks: &[LogBlock]) -> Vec<RowChange> {
+    let newest_first = blocks.iter().flat_map(|b| b.records().iter().rev());
+    newest_first
+        .filter_map(|record| match record {
+            LogRecord::Set(change) => Some(RowChange {
+                before: change.after,
+                after: change.before,
+                ..change.clone()
+            }),
+            _ => None,
+        })
+        .collect()
+}
+
+impl Instance {
+    pub(super) fn database_mut(&mut self, name: &DatabaseName) -> Option<&mut Database> {
+        self.databases.get_mut(&name.as_str().to_lowercase())
+    }
+
+    pub(super) fn database(&self, name: &str) -> Option<&Database> {
+        self.databases.get(&name.to_lowercase())
+    }
+
+    /// The database a client may use, by any spelling of its name; otherwise why not.
+    pub(super) fn openable(&self, name: &str) -> Result<DatabaseName, SqlError> {
+        let entry = self
+            .catalog
+            .database(name)
+            .ok_or_else(|| msg::DATABASE_MISSING.with(&[&name]))?;
+        let Some(database) = self.database(name) else {
+            return Err(msg::DATABASE_RESTORING.with(&[&entry.name]));
+        };
+        if let Some(why) = &database.suspect {
+            return Err(msg::DATABASE_DAMAGED.with(&[&entry.name, why]));
+        }
+        match &database.session {
+            Some(session) if session.role() == PartnerRole::Mirror => {
+                Err(msg::DATABASE_MIRROR.with(&[&entry.name]))
+            }
+            Some(session) if !session.is_serving() => Err(msg::DATABASE_NO_QUORUM.with(&[&entry.name])),
+            None if entry.restoring => Err(msg::DATABASE_RESTORING.with(&[&entry.name])),
+            _ => Ok(entry.name.clone()),
+        }
+    }
+
+    /// The current database of a client, if it can be used now.
+    pub(super) fn current_database(&self, connection: ConnectionId) -> Result<DatabaseName, SqlError> {
+        match self.clients.get(&connection).and_then(|c| c.database.as_ref()) {
+            Some(name) => self.openable(name.as_str()),
+            None => Err(msg::NOT_SUPPORTED.with(&[&"user tables and transactions in master"])),
+        }
+    }
+
+    pub(super) fn use_database(&mut self, connection: ConnectionId, name: &str) -> StatementResult {
+        let database = if name.eq_ignore_ascii_case("master") {
+            None
+        } else {
+            Some(self.openable(name)?)
+        };
+        if let Some(client) = self.clients.get_mut(&connection) {
+            client.database = database;
+        }
+        Ok(super::batch::Outcome::Done)
+    }
+
+    pub(super) fn tables(&self, name: &DatabaseName) -> Result<&Tables, SqlError> {
+        let database = self
+            .database(name.as_str())
+            .ok_or_else(|| msg::DATABASE_MISSING.with(&[name]))?;
+        Ok(&database.tables)
+    }
+
+    /// Append a transaction to the log, apply it and ask for it to be hardened. Returns the end of its block.
+    pub(super) fn append_transaction(
+        &mut self,
+        name: &DatabaseName,
+        work: Transaction,
+    ) -> Result<Lsn, SqlError> {
+        let Some(database) = self.database_mut(name) else {
+            return Err(msg::DATABASE_MISSING.with(&[name]));
+        };
+        let transaction = TransactionId(database.next_transaction);
+        let tables = work
+            .tables
+            .iter()
+            .map(|d| LogRecord::CreateTable { table: d.to_string() });
+        let changes = work.changes.iter().cloned().map(LogRecord::Set);
+        let records = tables
+            .chain(changes)
+            .chain([LogRecord::Commit { transaction }])
+            .collect();
+        let role_sequence = database.role_sequence();
+        let block = match database.log.append(role_sequence, records) {
+            Ok(block) => block.clone(),
+            Err(AppendError::LogFull { bytes }) => return Err(msg::LOG_FULL.with(&[name, &bytes])),
+            Err(error) => return Err(msg::QUERY_FAILED.with(&[&error])),
+        };
+        database.next_transaction += 1;
+        redo_block(&mut database.tables, &block);
+        database.tables_at = block.end();
+        database.tables.lock(&work.changes, block.end());
+        database.unacknowledged.push_back((transaction, block.end()));
+        let (start, end, crc) = (block.start(), block.end(), block.crc());
+        self.emit(SessionEvent::LogGenerated {
+            database: name.clone(),
+            role_sequence,
+            start,
+            end,
+            crc,
+        });
+        self.harden(name, &block);
+        self.session_input(name, PartnerInput::Appended);
+        Ok(end)
+    }
+
+    /// `RESTORE LOG`: a block that is in the log already goes to the rows and to both files.
+    pub(super) fn take_restored_block(&mut self, name: &DatabaseName, block: &LogBlock) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        redo_block(&mut database.tables, block);
+        database.tables_at = block.end();
+        self.harden(name, block);
+    }
+
+    /// Ask the disk to harden a block.
+    pub(super) fn harden(&mut self, name: &DatabaseName, block: &LogBlock) {
+        let request = DiskRequest::AppendLog {
+            database: name.clone(),
+            at: block.start(),
+            bytes: block.encode().to_vec(),
+        };
+        let purpose = Purpose::LogAppend {
+            database: name.clone(),
+            role_sequence: block.role_sequence(),
+            start: block.start(),
+            end: block.end(),
+            crc: block.crc(),
+        };
+        self.disk(request, purpose);
+    }
+
+    pub(super) fn on_log_hardened(
+        &mut self,
+        name: &DatabaseName,
+        role_sequence: RoleSequence,
+        start: Lsn,
+        end: Lsn,
+        crc: u32,
+    ) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let held = database
+            .log
+            .blocks_from(start)
+            .first()
+            .is_some_and(|b| b.start() == start && b.crc() == crc);
+        if held {
+            self.emit(SessionEvent::LogHardened {
+                database: name.clone(),
+                role_sequence,
+                start,
+                end,
+                crc,
+            });
+        }
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        if database.session.is_some() {
+            self.session_input(name, PartnerInput::Hardened { to: end });
+        } else {
+            database.log.mark_hardened(end);
+        }
+        self.write_back(name);
+        self.acknowledge(name);
+    }
+
+    /// Principal or unmirrored: bring the data file up to the hardened log.
+    fn write_back(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        if database.role() == Some(PartnerRole::Mirror) {
+            return;
+        }
+        let hardened = database.log.hardened();
+        let due: Vec<LogBlock> = database
+            .log
+            .blocks_from(database.redo_asked)
+            .iter()
+            .take_while(|b| b.end() <= hardened)
+            .cloned()
+            .collect();
+        for block in due {
+            self.redo(name, &block);
+        }
+    }
+
+    /// Ask the data file to take over a hardened block.
+    fn redo(&mut self, name: &DatabaseName, block: &LogBlock) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        database.redo_asked = block.end();
+        database.redo_since_checkpoint += 1;
+        let durable = database.redo_since_checkpoint >= REDO_PER_CHECKPOINT;
+        if durable {
+            database.redo_since_checkpoint = 0;
+        }
+        let (tables, changes) = changes_of(block);
+        let applied = block.end();
+        let request = DiskRequest::Redo {
+            database: name.clone(),
+            tables,
+            changes,
+            applied,
+            durable,
+        };
+        self.disk(
+            request,
+            Purpose::Redo {
+                database: name.clone(),
+                to: applied,
+            },
+        );
+    }
+
+    /// Mirror: redo a hardened block, in memory and in the data file.
+    pub(super) fn redo_on_mirror(&mut self, name: &DatabaseName, block: &LogBlock) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        if block.start() >= database.tables_at {
+            redo_block(&mut database.tables, block);
+            database.tables_at = block.end();
+        }
+        if block.start() >= database.redo_asked {
+            self.redo(name, block);
+        } else {
+            self.on_redone(name, block.end());
+        }
+    }
+
+    pub(super) fn on_redone(&mut self, name: &DatabaseName, to: Lsn) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        if database.role() == Some(PartnerRole::Mirror) {
+            self.emit(SessionEvent::Redone {
+                database: name.clone(),
+                to,
+            });
+            self.session_input(name, PartnerInput::Redone { to });
+        } else {
+            database.log.mark_redone(to);
+        }
+    }
+
+    /// Take blocks back (newest first) and cut the log at `to`: rows, data file, then the log itself, so that a crash in
+    /// between leaves log that is only redone again.
+    pub(super) fn revert(&mut self, name: &DatabaseName, to: Lsn, undone: &[LogBlock]) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        for block in undone.iter().filter(|b| b.start() < database.tables_at) {
+            undo_block(&mut database.tables, block);
+        }
+        database.tables_at = database.tables_at.min(to);
+        database.tables.unlock_all();
+        database.unacknowledged.retain(|(_, end)| *end <= to);
+        let written: Vec<LogBlock> = undone
+            .iter()
+            .filter(|b| b.start() < database.redo_asked)
+            .cloned()
+            .collect();
+        database.redo_asked = database.redo_asked.min(to);
+        if !written.is_empty() {
+            let changes = undo_changes(&written);
+            let request = DiskRequest::Redo {
+                database: name.clone(),
+                tables: Vec::new(),
+                changes,
+                applied: to,
+                durable: true,
+            };
+            self.disk(request, Purpose::Undo);
+        }
+        let request = DiskRequest::TruncateLog {
+            database: name.clone(),
+            to,
+        };
+        self.disk(
+            request,
+            Purpose::LogTruncate {
+                database: name.clone(),
+                to,
+            },
+        );
+    }
+
+    pub(super) fn on_log_truncated(&mut self, name: &DatabaseName, to: Lsn) {
+        self.session_input(name, PartnerInput::Truncated { to });
+    }
+
+    /// Acknowledge every commit that may be, and let go on who waited for one or for a lock.
+    pub(super) fn acknowledge(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let may = database.acknowledgeable();
+        let state = database.session.as_ref().and_then(Partner::state);
+        let role_sequence = database.role_sequence();
+        let mut done = Vec::new();
+        while let Some((transaction, lsn)) = database
+            .unacknowledged
+            .front()
+            .copied()
+            .filter(|(_, lsn)| *lsn <= may)
+        {
+            database.unacknowledged.pop_front();
+            done.push((transaction, lsn));
+        }
+        let unlocked = database.tables.unlock(may);
+        for (transaction, lsn) in done {
+            self.emit(SessionEvent::CommitAcknowledged {
+                database: name.clone(),
+                transaction,
+                lsn,
+                role_sequence,
+                state,
+            });
+            self.resume(
+                &Wait::Commit {
+                    database: name.clone(),
+                    lsn,
+                },
+                &Ok(Vec::new()),
+            );
+        }
+        if unlocked {
+            self.resume(
+                &Wait::Lock {
+                    database: name.clone(),
+                },
+                &Ok(Vec::new()),
+            );
+        }
+    }
+
+    /// The database stopped serving here: what was not acknowledged never will be by this instance.
+    pub(super) fn forget_unacknowledged(&mut self, name: &DatabaseName) {
+        if let Some(database) = self.database_mut(name) {
+            database.unacknowledged.clear();
+            database.tables.unlock_all();
+        }
+    }
+
+    pub(super) fn on_database_opened(&mut self, name: &DatabaseName, result: Result<DiskReply, DiskError>) {
+        let opened = match result {
+            Ok(DiskReply::Database(image)) => Database::open(name.clone(), &image),
+            Ok(_) => Err("its files were not read".to_owned()),
+            Err(error) => Err(error.to_string()),
+        };
+        let mut database = opened.unwrap_or_else(|why| {
+            let mut damaged = Database::new(name.clone(), Lsn::ZERO, Tables::default());
+            damaged.suspect = Some(why);
+            damaged
+        });
+        if let Some(why) = &database.suspect {
+            let error = msg::DATABASE_DAMAGED.with(&[name, why]);
+            self.log_error(&error);
+        }
+        let record = self
+            .catalog
+            .database(name.as_str())
+            .and_then(|e| e.mirroring.clone());
+        if let Some(record) = record.filter(|_| database.suspect.is_none()) {
+            self.restore_session(&mut database, record);
+        }
+        self.databases.insert(name.as_str().to_lowercase(), database);
+        self.write_back(name);
+        self.after_session(name);
+        self.opening -= 1;
+        if self.opening == 0 {
+            self.open_doors();
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! `CREATE`, `ALTER` and `DROP ENDPOINT … FOR DATABASE_MIRRORING`.
+//!
+//! Reconfiguring an endpoint in use restarts it, which its peers take for a hard error: port, address, authentication,
+//! encryption and state do; the role alone does not. Source: documented that it might (*ALTER ENDPOINT*); which is ours.
+
+use super::super::Instance;
+use super::super::batch::{StatementResult, Then};
+use super::super::catalog::{Endpoint, SA};
+use crate::crypto::certificate;
+use crate::endpoint::config::{
+    Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp,
+    ListenerPort, WindowsMethod,
+};
+use crate::error::{SqlError, msg};
+use crate::tsql::ast::{self, AlterEndpoint, AlterPayload, CreateEndpoint, CreatePayload};
+use crate::types::{ConnectionId, EndpointEvent};
+
+impl Instance {
+    pub(super) fn create_endpoint(
+        &mut self,
+        connection: ConnectionId,
+        create: &CreateEndpoint,
+    ) -> StatementResult {
+        let CreatePayload::DatabaseMirroring { options, role } = &create.payload else {
+            return Err(msg::NOT_SUPPORTED.with(&[&"an endpoint that is not FOR DATABASE_MIRRORING"]));
+        };
+        if self.catalog.endpoint_named(create.name.as_str()).is_some() {
+            return Err(msg::NAME_TAKEN.with(&[&"endpoint", &create.name]));
+        }
+        if self.catalog.endpoint().is_some() {
+            return Err(msg::ENDPOINT_TYPE_EXISTS.error());
+        }
+        let owner = match &create.authorization {
+            None => SA.to_owned(),
+            Some(name) => match self.catalog.login(name.as_str()) {
+                Some(login) => login.name.clone(),
+                None => return Err(msg::CANNOT_FIND.with(&[&"login", name]).at(name.span)),
+            },
+        };
+        let config = EndpointConfig {
+            name: create.name.text.clone(),
+            state: create.state.map(state).unwrap_or_default(),
+            port: ListenerPort::try_from(i64::from(create.listener_port))?,
+            ip: create.listener_ip.map(ip).unwrap_or_default(),
+            authentication: options
+                .authentication
+                .as_ref()
+                .map(authentication)
+                .unwrap_or_default(),
+            encryption: options.encryption.map(encryption).unwrap_or_default(),
+            role: endpoint_role(*role),
+        };
+        self.check_endpoint(&config)?;
+        let id = self.catalog.next_endpoint_id();
+        self.catalog.put_endpoint(Endpoint {
+            id,
+            owner,
+            config,
+            permissions: Vec::new(),
+        });
+        self.persist(connection, Then::Endpoint { restart: None })
+    }
+
+    pub(super) fn alter_endpoint(
+        &mut self,
+        connection: ConnectionId,
+        alter: &AlterEndpoint,
+    ) -> StatementResult {
+        let name = &alter.name;
+        let endpoint = self.catalog.endpoint_named(name.as_str()).cloned();
+        let mut endpoint =
+            endpoint.ok_or_else(|| msg::CANNOT_FIND.with(&[&"endpoint", name]).at(name.span))?;
+        let before = endpoint.config.clone();
+        let config = &mut endpoint.config;
+        if let Some(new) = alter.state {
+            config.state = state(new);
+        }
+        if let Some(port) = alter.listener_port {
+            config.port = ListenerPort::try_from(i64::from(port))?;
+        }
+        if let Some(new) = alter.listener_ip {
+            config.ip = ip(new);
+        }
+        match &alter.payload {
+            None => {}
+            Some(AlterPayload::DatabaseMirroring { options, role }) => {
+                if let Some(new) = &options.authentication {
+                    config.authentication = authentication(new);
+                }
+                if let Some(new) = options.encryption {
+                    config.encryption = encryption(new);
+                }
+                if let Some(new) = role {
+                    config.role = endpoint_role(*new);
+                }
+            }
+            Some(_) => return Err(msg::CANNOT_CHANGE_PROTOCOL.error()),
+        }
+        self.check_endpoint(config)?;
+        let change = describe(&before, config);
+        let only_role = EndpointConfig {
+            role: before.role,
+            ..config.clone()
+        } == before;
+        self.catalog.put_endpoint(endpoint);
+        self.emit(EndpointEvent::Altered {
+            change,
+            restarted: !only_role,
+        });
+        let restart = (!only_role).then(|| msg::ENDPOINT_DISABLED_OR_STOPPED.error());
+        self.persist(connection, Then::Endpoint { restart })
+    }
+
+    pub(super) fn drop_endpoint(&mut self, connection: ConnectionId, name: &str) -> StatementResult {
+        if self.catalog.endpoint_named(name).is_none() {
+            return Err(msg::CANNOT_FIND.with(&[&"endpoint", &name]));
+        }
+        self.catalog.drop_endpoint();
+        self.emit(EndpointEvent::Altered {
+            change: "DROP".to_owned(),
+            restarted: true,
+        });
+        self.persist(
+            connection,
+            Then::Endpoint {
+                restart: Some(msg::ENDPOINT_NOT_CONFIGURED.error()),
+            },
+        )
+    }
+
+    /// The port must not be the instance's own, and a certificate must exist, have its key and be in date (28055).
+    fn check_endpoint(&self, config: &EndpointConfig) -> Result<(), SqlError> {
+        if config.port.number() == self.config.client_port {
+            return Err(msg::BINDING_TAKEN.with(&[&config.port]));
+        }
+        let Some(name) = config.authentication.certificate() else {
+            return Ok(());
+        };
+        let found = self.catalog.certificate(name);
+        let found = found.ok_or_else(|| msg::CANNOT_FIND.with(&[&"certificate", &name]))?;
+        let in_date = certificate::parse(&found.der)
+            .is_ok_and(|facts| facts.not_before <= self.now.wall && self.now.wall <= facts.not_after);
+        if found.private_key.is_none() || !self.catalog.master_key || !in_date {
+            return Err(msg::CERTIFICATE_UNSUITABLE.with(&[&name]));
+        }
+        Ok(())
+    }
+}
+
+/// What changed, as DDL: `STATE = STOPPED, LISTENER_PORT = 7033`.
+fn describe(before: &EndpointConfig, after: &EndpointConfig) -> String {
+    let mut changes = Vec::new();
+    let mut note = |changed: bool, text: String| {
+        if changed {
+            changes.push(text);
+        }
+    };
+    note(before.state != after.state, format!("STATE = {}", after.state));
+    note(
+        before.port != after.port,
+        format!("LISTENER_PORT = {}", after.port),
+    );
+    note(
+        before.ip != after.ip,
+        format!(
+            "LISTENER_IP = {}",
+            after.ip.address().map_or("ALL".into(), |a| a.to_string())
+        ),
+    );
+    note(
+        before.authentication != after.authentication,
+        format!("AUTHENTICATION = {}", after.authentication),
+    );
+    note(
+        before.encryption != after.encryption,
+        format!("ENCRYPTION = {}", after.encryption),
+    );
+    note(before.role != after.role, format!("ROLE = {}", after.role));
+    if changes.is_empty() {
+        "nothing new".to_owned()
+    } else {
+        changes.join(", ")
+    }
+}
+
+fn state(state: ast::EndpointState) -> EndpointState {
+    match state {
+        ast::EndpointState::Started => EndpointState::Started,
+        ast::EndpointState::Stopped => EndpointState::Stopped,
+        ast::EndpointState::Disabled => EndpointState::Disabled,
+    }
+}
+
+fn ip(ip: ast::ListenerIp) -> ListenerIp {
+    match ip {
+        ast::ListenerIp::All => ListenerIp::All,
+        ast::ListenerIp::Address(address) => ListenerIp::Address(address),
+    }
+}
+
+fn windows(method: ast::WindowsMethod) -> WindowsMethod {
+    match method {
+        ast::WindowsMethod::Ntlm => WindowsMethod::Ntlm,
+        ast::WindowsMethod::Kerberos => WindowsMethod::Kerberos,
+        ast::WindowsMethod::Negotiate => WindowsMethod::Negotiate,
+    }
+}
+
+fn authentication(authentication: &ast::Authentication) -> Authentication {
+    match authentication {
+        ast::Authentication::Windows(w) => Authentication::Windows(windows(*w)),
+        ast::Authentication::Certificate(c) => Authentication::Certificate(c.text.clone()),
+        ast::Authentication::WindowsThenCertificate(w, c) => {
+            Authentication::WindowsThenCertificate(windows(*w), c.text.clone())
+        }
+        ast::Authentication::CertificateThenWindows(c, w) => {
+            Authentication::CertificateThenWindows(c.text.clone(), windows(*w))
+        }
+    }
+}
+
+fn algorithms(algorithm: Option<ast::Algorithm>) -> Algorithms {
+    match algorithm {
+        None => Algorithms::default(),
+        Some(ast::Algorithm::Aes) => Algorithms::Aes,
+        Some(ast::Algorithm::Rc4) => Algorithms::Rc4,
+        Some(ast::Algorithm::AesRc4) => Algorithms::AesRc4,
+        Some(ast::Algorithm::Rc4Aes) => Algorithms::Rc4Aes,
+    }
+}
+
+fn encryption(encryption: ast::Encryption) -> Encryption {
+    match encryption {
+        ast::Encryption::Disabled => Encryption::Disabled,
+        ast::Encryption::Supported(a) => Encryption::Supported(algorithms(a)),
+        ast::Encryption::Required(a) => Encryption::Required(algorithms(a)),
+    }
+}
+
+fn endpoint_role(role: ast::EndpointRole) -> EndpointRole {
+    match role {
+        ast::EndpointRole::Partner => EndpointRole::Partner,
+        ast::EndpointRole::Witness => EndpointRole::Witness,
+        ast::EndpointRole::All => EndpointRole::All,
+    }
+}

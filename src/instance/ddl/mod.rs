@@ -1,0 +1,137 @@
+//! Statements that change what an instance is: from syntax tree to change. One file per subject.
+//!
+//! A statement checks everything first, then changes the catalog in one step and asks the disk to make it durable; it
+//! is answered when that is done. A statement in error changes nothing.
+
+mod database;
+mod endpoint;
+mod security;
+
+use super::Instance;
+use super::batch::{Outcome, StatementResult, Then, Wait};
+use super::io::{DiskError, DiskReply, DiskRequest};
+use super::purpose::Purpose;
+use crate::error::{SqlError, msg};
+use crate::tsql::ast::Statement;
+use crate::types::{ConnectionId, ReplyItem};
+
+impl Instance {
+    pub(super) fn execute_ddl(&mut self, connection: ConnectionId, statement: &Statement) -> StatementResult {
+        match statement {
+            Statement::CreateMasterKey { .. } => self.create_master_key(connection),
+            Statement::DropMasterKey => self.drop_master_key(connection),
+            Statement::CreateCertificate(create) => self.create_certificate(connection, create),
+            Statement::BackupCertificate(backup) => self.backup_certificate(connection, backup),
+            Statement::DropCertificate(name) => self.drop_certificate(connection, name.as_str()),
+            Statement::CreateLogin(create) => self.create_login(connection, create),
+            Statement::AlterLogin { name, enabled } => self.alter_login(connection, name.as_str(), *enabled),
+            Statement::DropLogin(name) => self.drop_login(connection, name.as_str()),
+            Statement::CreateUser { name, login } => {
+                self.create_user(connection, name.as_str(), login.as_ref().unwrap_or(name).as_str())
+            }
+            Statement::DropUser(name) => self.drop_user(connection, name.as_str()),
+            Statement::Permission(permission) => self.change_permissions(connection, permission),
+            Statement::AlterAuthorization { endpoint, owner } => {
+                self.alter_authorization(connection, endpoint.as_str(), owner.as_str())
+            }
+            Statement::CreateEndpoint(create) => self.create_endpoint(connection, create),
+            Statement::AlterEndpoint(alter) => self.alter_endpoint(connection, alter),
+            Statement::DropEndpoint(name) => self.drop_endpoint(connection, name.as_str()),
+            Statement::CreateDatabase(name) => self.create_database(connection, name.as_str()),
+            Statement::DropDatabase(name) => self.drop_database(connection, name.as_str()),
+            Statement::AlterDatabase { name, change } => {
+                self.alter_database(connection, name.as_str(), change)
+            }
+            Statement::Backup(backup) => self.backup_database(connection, backup),
+            Statement::Restore(restore) => self.restore_database(connection, restore),
+            other => Err(msg::NOT_SUPPORTED.with(&[&other.title()])),
+        }
+    }
+
+    /// Make the catalog's changes durable, then go on with `then`.
+    fn persist(&mut self, connection: ConnectionId, then: Then) -> StatementResult {
+        let writes = self.catalog.take_writes();
+        self.ask_disk(connection, DiskRequest::Master { writes }, then)
+    }
+
+    fn ask_disk(&mut self, connection: ConnectionId, request: DiskRequest, then: Then) -> StatementResult {
+        let ticket = self.disk(
+            request,
+            Purpose::Statement {
+                connection,
+                then: Box::new(then),
+            },
+        );
+        Ok(Outcome::Wait(Wait::Disk(ticket)))
+    }
+
+    /// Finish a statement the disk has answered. Runs even if its client is gone by now.
+    pub(super) fn after_disk(&mut self, then: Then, result: Result<DiskReply, DiskError>) -> StatementResult {
+        match then {
+            Then::Finish | Then::Dropped => Ok(self.done(result)?),
+            Then::Endpoint { restart } => {
+                let done = self.done(result)?;
+                match restart {
+                    Some(reason) => self.restart_endpoint(&reason),
+                    None => {
+                        self.forget_local_endpoint();
+                        self.apply_listener();
+                    }
+                }
+                self.endpoint_changed();
+                Ok(done)
+            }
+            Then::Security => {
+                let done = self.done(result)?;
+                self.forget_local_endpoint();
+                Ok(done)
+            }
+            Then::Certificate(create) => self.certificate_read(&create, result),
+            Then::CertificateWritten => match result {
+                Ok(_) => Ok(Outcome::Done),
+                Err(error) => Err(msg::CERTIFICATE_WRITE.with(&[&file_of(&error), &error])),
+            },
+            Then::Created { database } => {
+                let done = self.done(result)?;
+                self.database_created(&database);
+                Ok(done)
+            }
+            Then::Backup { pages } => match result {
+                Ok(_) => Ok(Outcome::Item(ReplyItem::Info(backup_message(pages)))),
+                Err(error) => Err(msg::CANNOT_OPEN_BACKUP.with(&[&file_of(&error), &error])),
+            },
+            Then::RestoreRead(restore) => self.restore_read(&restore, result),
+            Then::Restored { database } => {
+                let done = self.done(result)?;
+                self.database_created(&database);
+                Ok(done)
+            }
+        }
+    }
+
+    fn done(&mut self, result: Result<DiskReply, DiskError>) -> Result<Outcome, SqlError> {
+        match result {
+            Ok(_) => Ok(Outcome::Done),
+            Err(error) => Err(self.disk_failed("a statement", &error)),
+        }
+    }
+}
+
+fn backup_message(rows: u64) -> SqlError {
+    let text = format!("BACKUP successfully processed {rows} rows.");
+    SqlError {
+        number: 3014,
+        severity: 0,
+        state: 1,
+        text,
+        at: None,
+    }
+}
+
+/// The file a disk error is about, as far as it says.
+fn file_of(error: &DiskError) -> &str {
+    match error {
+        DiskError::NotFound(file) | DiskError::AlreadyExists(file) | DiskError::Damaged(file, _) => file,
+        DiskError::Full(text) | DiskError::Io(text) => text,
+    }
+}

@@ -1,0 +1,498 @@
+//! The instance's database mirroring endpoint at work: listening, dialling, logins, arbitration, pings and their ends.
+//!
+//! Owns every connection between this instance and its peers. What the bytes mean before a connection is online is
+//! `endpoint::Connection`'s business; what a session message means is `mirroring`'s.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use rand_core::Rng;
+
+use super::Instance;
+use super::io::{CloseHow, ConnectError, ListenError, Listener, Output, StreamEnd};
+use super::peers::{Peer, Peers};
+use crate::endpoint::config::{EndpointState, Reading};
+use crate::endpoint::connection::{
+    ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, LoggedIn, OwnCertificate, PeerIdentity,
+    Side, TrustedCertificate,
+};
+use crate::error::{SqlError, msg};
+use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
+
+/// Half-open logins an endpoint holds at most; a further caller is refused until one of them ends.
+const LOGINS_MAX: usize = 64;
+/// Session messages that may arrive before this side of the link is up; one more ends the connection.
+const EARLY_MESSAGES_MAX: usize = 256;
+
+/// Everything between this instance and its peers.
+#[derive(Debug, Default)]
+pub struct EndpointRuntime {
+    pub connections: BTreeMap<ConnectionId, Online>,
+    pub peers: Peers,
+    /// Since when the listener is bound; `None` while it is not.
+    pub listening_since: Option<WallTime>,
+    /// The listener is asked for, and this is the port it is asked on.
+    listener_port: Option<u16>,
+    local: Option<Arc<LocalEndpoint>>,
+    next_initiated: u64,
+    /// Messages for sessions whose link is not up on this side yet, by connection.
+    early: BTreeMap<ConnectionId, VecDeque<Vec<u8>>>,
+    /// Why the last attempt to reach an address failed, for who waits for it.
+    pub dial_errors: BTreeMap<ServerAddress, SqlError>,
+}
+
+/// A connection and what the instance adds to it.
+#[derive(Debug)]
+pub struct Online {
+    pub connection: Connection,
+    pub peer: Option<PeerIdentity>,
+}
+
+impl Instance {
+    /// Bind or release the port as the endpoint's state asks.
+    pub(super) fn apply_listener(&mut self) {
+        let wanted = self
+            .catalog
+            .endpoint()
+            .filter(|e| e.config.state.is_listening())
+            .map(|e| {
+                let config = &e.config;
+                (config.ip.address(), config.port.number())
+            });
+        let Some((ip, port)) = wanted else {
+            return self.stop_listening();
+        };
+        if self.endpoint.listener_port != Some(port) {
+            self.stop_listening();
+            self.endpoint.listener_port = Some(port);
+            self.output(Output::Listen {
+                listener: Listener::Endpoint,
+                ip,
+                port,
+            });
+        }
+    }
+
+    fn stop_listening(&mut self) {
+        let Some(port) = self.endpoint.listener_port.take() else {
+            return;
+        };
+        if self.endpoint.listening_since.take().is_some() {
+            self.output(Output::StopListening {
+                listener: Listener::Endpoint,
+            });
+            self.emit(EndpointEvent::StoppedListening { port });
+            self.log_error(&msg::STOPPED_LISTENING.error());
+        }
+    }
+
+    pub(super) fn on_endpoint_listening(&mut self) {
+        let Some(port) = self.endpoint.listener_port else {
+            return;
+        };
+        self.endpoint.listening_since = Some(self.now.wall);
+        self.emit(EndpointEvent::Listening { port });
+        self.log_error(&msg::NOW_LISTENING.with(&[&port]));
+    }
+
+    /// The catalog goes on saying STARTED; only the log tells. Source: documented, *MSSQLSERVER_1418*.
+    pub(super) fn on_endpoint_listen_failed(&mut self, error: &ListenError) {
+        let Some(port) = self.endpoint.listener_port.take() else {
+            return;
+        };
+        self.emit(EndpointEvent::CannotListen {
+            port,
+            error: error.to_string(),
+        });
+        if *error == ListenError::AddressInUse {
+            self.log_error(&msg::LISTENER_PORT_BUSY.with(&[&"'any'", &"ipv4", &port]));
+            self.log_error(&msg::CANNOT_LISTEN_IN_USE.with(&[&port]));
+        } else {
+            self.log_error(&msg::CANNOT_LISTEN.with(&[error]));
+        }
+    }
+
+    /// Take the endpoint down and up again: what reconfiguring one in use does.
+    pub(super) fn restart_endpoint(&mut self, reason: &SqlError) {
+        self.stop_listening();
+        self.close_all_peers(reason);
+        self.forget_local_endpoint();
+        self.apply_listener();
+    }
+
+    /// End every connection at once: sessions hear of it when all are gone, so none can still say anything over one.
+    fn close_all_peers(&mut self, reason: &SqlError) {
+        let all = std::mem::take(&mut self.endpoint.connections);
+        let mut lost = Vec::new();
+        for (id, mut online) in all {
+            online.connection.close(self.now, Some(reason.clone()));
+            while let Some(output) = online.connection.poll() {
+                match output {
+                    ConnectionOutput::Emit(event) => self.emit(event),
+                    ConnectionOutput::ErrorLog(error) => self.log_error(&error),
+                    _ => {}
+                }
+            }
+            self.endpoint.early.remove(&id);
+            self.endpoint.peers.closed(self.now.at, id);
+            // At once, so that the port is free for the listener that may follow.
+            self.output(Output::Close {
+                connection: id,
+                how: CloseHow::Reset,
+            });
+            lost.extend(online.peer.map(|peer| (id, peer.arbitration_id)));
+        }
+        for (id, peer) in lost {
+            self.on_link_lost(id, peer, ClosedBy::Local);
+        }
+    }
+
+    /// A login, permission, certificate or the endpoint changed: logins from now on see the new state.
+    pub(super) fn forget_local_endpoint(&mut self) {
+        self.endpoint.local = None;
+    }
+
+    fn local_endpoint(&mut self) -> Option<Arc<LocalEndpoint>> {
+        if self.endpoint.local.is_none() {
+            self.endpoint.local = self.snapshot_endpoint().map(Arc::new);
+        }
+        self.endpoint.local.clone()
+    }
+
+    fn snapshot_endpoint(&self) -> Option<LocalEndpoint> {
+        let endpoint = self.catalog.endpoint()?;
+        let own = endpoint.config.authentication.certificate().and_then(|name| {
+            let certificate = self.catalog.certificate(name)?;
+            let private_key_pkcs8 = certificate.private_key.clone()?;
+            Some(OwnCertificate {
+                name: certificate.name.clone(),
+                der: certificate.der.clone(),
+                private_key_pkcs8,
+            })
+        });
+        let trusted = self
+            .catalog
+            .certificates()
+            .filter(|c| c.private_key.is_none())
+            .map(|c| {
+                let login = self
+                    .catalog
+                    .user(&c.owner)
+                    .and_then(|u| self.catalog.login(&u.login));
+                let login = login.filter(|l| !l.disabled).map(|l| l.name.clone());
+                let connect = login.as_deref().is_some_and(|l| self.catalog.may_connect(l));
+                let (name, der, owner_user) = (c.name.clone(), c.der.clone(), c.owner.clone());
+                TrustedCertificate {
+                    certificate_id: i64::from(c.id),
+                    name,
+                    der,
+                    owner_user,
+                    login,
+                    connect,
+                }
+            });
+        Some(LocalEndpoint {
+            config: endpoint.config.clone(),
+            arbitration_id: self.catalog.identity.arbitration_id,
+            server_name: self.config.server_name.clone(),
+            address: Some(ServerAddress::new(
+                self.config.fqdn(),
+                endpoint.config.port.number(),
+            )),
+            own_certificate: own,
+            master_key_open: self.catalog.master_key,
+            trusted: trusted.collect(),
+        })
+    }
+
+    pub(super) fn is_endpoint_started(&self) -> bool {
+        self.catalog
+            .endpoint()
+            .is_some_and(|e| e.config.state == EndpointState::Started)
+    }
+
+    pub(super) fn on_peer_accepted(&mut self, id: ConnectionId, from: String) {
+        self.emit(EndpointEvent::Accepted {
+            connection: id,
+            from: from.clone(),
+        });
+        let reading = self.catalog.endpoint().map(|e| e.config.state.reading());
+        let logins = self
+            .endpoint
+            .connections
+            .values()
+            .filter(|c| !c.connection.is_online())
+            .count();
+        let local = self.local_endpoint();
+        match (reading, local) {
+            (Some(Reading::Serves), Some(local)) if logins < LOGINS_MAX => {
+                let seed = self.login_seed();
+                let connection = Connection::accept(id, local, from, seed, self.now);
+                self.endpoint.connections.insert(
+                    id,
+                    Online {
+                        connection,
+                        peer: None,
+                    },
+                );
+                self.pump(id);
+            }
+            _ => {
+                self.log_error(&msg::ENDPOINT_DISABLED_OR_STOPPED.error());
+                self.output(Output::Close {
+                    connection: id,
+                    how: CloseHow::Fin,
+                });
+            }
+        }
+    }
+
+    fn login_seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.streams.logins.fill_bytes(&mut seed);
+        seed
+    }
+
+    /// Dial every wanted address that is due.
+    pub(super) fn dial_due(&mut self) {
+        if !self.is_endpoint_started() {
+            return;
+        }
+        for address in self.endpoint.peers.due(self.now.at) {
+            let Some(local) = self.local_endpoint() else {
+                return;
+            };
+            let id = ConnectionId(2 * self.endpoint.next_initiated + 1);
+            self.endpoint.next_initiated += 1;
+            let seed = self.login_seed();
+            let connection = Connection::initiate(id, local, address.to_string(), seed, self.now);
+            self.endpoint.connections.insert(
+                id,
+                Online {
+                    connection,
+                    peer: None,
+                },
+            );
+            self.endpoint.peers.connecting(&address, id);
+            self.emit(EndpointEvent::Connecting {
+                connection: id,
+                address: address.clone(),
+            });
+            self.output(Output::Connect {
+                connection: id,
+                address,
+            });
+        }
+    }
+
+    pub(super) fn on_peer_connected(&mut self, id: ConnectionId) {
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.on_connected(self.now);
+            self.pump(id);
+        }
+    }
+
+    pub(super) fn on_peer_connect_failed(&mut self, id: ConnectionId, error: &ConnectError) {
+        if self.endpoint.connections.remove(&id).is_none() {
+            return;
+        }
+        let address = self.endpoint.peers.address_of(id).cloned();
+        self.endpoint.peers.closed(self.now.at, id);
+        let Some(address) = address else { return };
+        let reason = match error {
+            ConnectError::NameNotFound => msg::DNS_FAILED.with(&[error]),
+            _ => msg::CONNECT_FAILED.with(&[error]),
+        };
+        self.emit(EndpointEvent::ConnectFailed {
+            connection: id,
+            address: address.clone(),
+            error: reason.text.clone(),
+        });
+        self.dial_failed(&address, reason);
+    }
+
+    fn dial_failed(&mut self, address: &ServerAddress, reason: SqlError) {
+        let repeated = self.endpoint.dial_errors.get(address) == Some(&reason);
+        if !repeated {
+            self.log_error(&msg::CONNECTION_ERROR.with(&[&reason.number, &reason.text, address]));
+        }
+        self.endpoint.dial_errors.insert(address.clone(), reason);
+        self.on_dial_failed(address);
+    }
+
+    pub(super) fn on_peer_received(&mut self, id: ConnectionId, bytes: &[u8]) {
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.receive(self.now, bytes);
+            self.pump(id);
+        }
+    }
+
+    pub(super) fn on_peer_closed(&mut self, id: ConnectionId, end: StreamEnd) {
+        let by = match end {
+            StreamEnd::Fin => ClosedBy::Peer,
+            StreamEnd::Reset => ClosedBy::Reset,
+        };
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.on_closed(self.now, by);
+            self.pump(id);
+        }
+    }
+
+    /// Close a connection for a reason of this instance.
+    pub(super) fn close_peer(&mut self, id: ConnectionId, error: Option<SqlError>) {
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.close(self.now, error);
+            self.pump(id);
+        }
+    }
+
+    pub(super) fn wake_connections(&mut self) {
+        let now = self.now.at;
+        let due: Vec<ConnectionId> = self
+            .endpoint
+            .connections
+            .iter()
+            .filter(|(_, o)| o.connection.next_deadline().is_some_and(|(at, _)| at <= now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in due {
+            if let Some(online) = self.endpoint.connections.get_mut(&id) {
+                online.connection.wake(self.now);
+                self.pump(id);
+            }
+        }
+    }
+
+    /// Send one session message over an online connection.
+    pub(super) fn send_message(&mut self, id: ConnectionId, message: &[u8]) {
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.send(self.now, message);
+            self.pump(id);
+        }
+    }
+
+    /// Carry out everything a connection asks for.
+    fn pump(&mut self, id: ConnectionId) {
+        while let Some(output) = self
+            .endpoint
+            .connections
+            .get_mut(&id)
+            .and_then(|o| o.connection.poll())
+        {
+            match output {
+                ConnectionOutput::Send(bytes) => self.output(Output::Send {
+                    connection: id,
+                    bytes,
+                }),
+                ConnectionOutput::Arbitrate(peer) => self.arbitrate(id, peer),
+                ConnectionOutput::Online(logged_in) => self.on_peer_online(id, &logged_in),
+                ConnectionOutput::Message(bytes) => self.on_message(id, bytes),
+                ConnectionOutput::Emit(event) => self.emit(event),
+                ConnectionOutput::ErrorLog(error) => self.log_error(&error),
+                ConnectionOutput::Fail(failure) => {
+                    let how = if failure.by == ClosedBy::Local {
+                        Some(CloseHow::Fin)
+                    } else {
+                        None
+                    };
+                    self.drop_peer(id, how, failure.by, Some(failure.error));
+                }
+                ConnectionOutput::Close { by, error } => {
+                    let how = match by {
+                        ClosedBy::Local => Some(CloseHow::Fin),
+                        ClosedBy::Timeout => Some(CloseHow::Reset),
+                        ClosedBy::Peer | ClosedBy::Reset => None,
+                    };
+                    self.drop_peer(id, how, by, error);
+                }
+            }
+        }
+    }
+
+    fn drop_peer(&mut self, id: ConnectionId, how: Option<CloseHow>, by: ClosedBy, error: Option<SqlError>) {
+        let Some(gone) = self.endpoint.connections.remove(&id) else {
+            return;
+        };
+        self.endpoint.early.remove(&id);
+        if let Some(how) = how {
+            self.output(Output::Close { connection: id, how });
+        }
+        let address = self.endpoint.peers.address_of(id).cloned();
+        self.endpoint.peers.closed(self.now.at, id);
+        if let Some(peer) = gone.peer {
+            self.on_link_lost(id, peer.arbitration_id, by);
+        } else if let (Some(address), Some(error)) = (address, error) {
+            self.dial_failed(&address, error);
+        }
+    }
+
+    fn arbitrate(&mut self, id: ConnectionId, peer: PeerIdentity) {
+        let Some(online) = self.endpoint.connections.get(&id) else {
+            return;
+        };
+        let outlived = online.connection.side() == Side::Initiator
+            && self.endpoint.peers.is_reached_otherwise(id, peer.arbitration_id);
+        let is_self = peer.arbitration_id == self.catalog.identity.arbitration_id;
+        let verdict = if outlived || is_self {
+            ArbitrationVerdict::LostToOlder
+        } else {
+            ArbitrationVerdict::Keep
+        };
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.connection.resolve_arbitration(self.now, verdict);
+        }
+    }
+
+    fn on_peer_online(&mut self, id: ConnectionId, logged_in: &LoggedIn) {
+        let identity = logged_in.peer.clone();
+        let Some(online) = self.endpoint.connections.get_mut(&id) else {
+            return;
+        };
+        online.peer = Some(identity.clone());
+        match logged_in.side {
+            Side::Initiator => {
+                if let Some(address) = self.endpoint.peers.address_of(id).cloned() {
+                    self.endpoint.dial_errors.remove(&address);
+                }
+                let peer = Peer {
+                    arbitration_id: identity.arbitration_id,
+                    server_name: identity.server_name.clone(),
+                };
+                self.endpoint.peers.online_outbound(id, peer);
+            }
+            Side::Acceptor => {
+                let displaced = self.endpoint.peers.online_inbound(id, identity.arbitration_id);
+                if let Some(online) = displaced.and_then(|old| self.endpoint.connections.get_mut(&old)) {
+                    online.connection.lose_arbitration(self.now);
+                }
+                if let Some(old) = displaced {
+                    self.pump(old);
+                }
+            }
+        }
+        self.on_link_gained(id);
+    }
+
+    /// Keep a message for a session whose link is not up on this side yet.
+    pub(super) fn keep_early(&mut self, id: ConnectionId, message: Vec<u8>) {
+        let early = self.endpoint.early.entry(id).or_default();
+        early.push_back(message);
+        if early.len() > EARLY_MESSAGES_MAX {
+            let error = msg::UNEXPECTED_MESSAGE.with(&[&"session", &"a peer whose link is not complete"]);
+            self.close_peer(id, Some(error));
+        }
+    }
+
+    pub(super) fn take_early(&mut self, id: ConnectionId) -> VecDeque<Vec<u8>> {
+        self.endpoint.early.remove(&id).unwrap_or_default()
+    }
+
+    /// The peer at the other end of an online connection.
+    pub(super) fn peer_of(&self, id: ConnectionId) -> Option<&PeerIdentity> {
+        self.endpoint.connections.get(&id).and_then(|o| o.peer.as_ref())
+    }
+
+    pub(super) fn peer_id_of(&self, id: ConnectionId) -> Option<Guid> {
+        self.peer_of(id).map(|p| p.arbitration_id)
+    }
+}

@@ -1,0 +1,244 @@
+//! The seam between the pure core and the driver: everything that goes into an instance and everything that comes out.
+//!
+//! The driver feeds one `Input` at a time through `Instance::handle` and then drains `Instance::poll`. Disk requests of
+//! one instance are carried out one after another in the order they were asked for, and each is answered by exactly one
+//! `Input::DiskDone` with its ticket, in that order. Source: ours.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::{ConnectionId, DatabaseName, Event, Lsn, Now, RowChange, ServerAddress, Timestamp};
+
+/// What the driver drives: an instance, or a stand-in for one in a test.
+///
+/// The driver calls `handle` once, then `poll` until it returns `None`, then waits. Neither may block or fail.
+pub trait Core {
+    fn handle(&mut self, now: Now, input: Input<'_>);
+
+    fn poll(&mut self) -> Option<Output>;
+}
+
+/// What happened outside.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The process started. `master` is the whole content of the `master` store (empty at first start).
+    Start {
+        master: Vec<(String, Vec<u8>)>,
+    },
+    /// A listener accepted a connection; the driver chose the (even) id.
+    Accepted {
+        connection: ConnectionId,
+        listener: Listener,
+        from: SocketAddr,
+    },
+    /// An `Output::Connect` succeeded.
+    Connected {
+        connection: ConnectionId,
+    },
+    /// An `Output::Connect` failed; the id is spent.
+    ConnectFailed {
+        connection: ConnectionId,
+        error: ConnectError,
+    },
+    Received {
+        connection: ConnectionId,
+        bytes: &'a [u8],
+    },
+    /// The peer or the network ended the connection; the id is spent. Never follows the core's own `Close`.
+    Closed {
+        connection: ConnectionId,
+        by: StreamEnd,
+    },
+    Listening {
+        listener: Listener,
+    },
+    ListenFailed {
+        listener: Listener,
+        error: ListenError,
+    },
+    DiskDone {
+        ticket: DiskTicket,
+        result: Result<DiskReply, DiskError>,
+    },
+    /// The earliest `WakeAt` is due.
+    Wake,
+}
+
+/// What the core asks for.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    /// Bind and listen; answered by `Listening` or `ListenFailed`. Replaces nothing: stop first.
+    Listen {
+        listener: Listener,
+        ip: Option<std::net::IpAddr>,
+        port: u16,
+    },
+    /// Stop listening. Accepted connections stay; the core closes them one by one.
+    StopListening {
+        listener: Listener,
+    },
+    /// Open a TCP connection under this (odd) id; answered by `Connected` or `ConnectFailed`.
+    Connect {
+        connection: ConnectionId,
+        address: ServerAddress,
+    },
+    Send {
+        connection: ConnectionId,
+        bytes: Vec<u8>,
+    },
+    /// End a connection: after what was sent has left (`Fin`), or at once (`Reset`). The id is spent.
+    Close {
+        connection: ConnectionId,
+        how: CloseHow,
+    },
+    Disk {
+        ticket: DiskTicket,
+        request: DiskRequest,
+    },
+    Emit(Event),
+    /// Call `handle(Wake)` at this time. Each supersedes the one before; `deadline` names what is waited for.
+    WakeAt {
+        at: Timestamp,
+        deadline: &'static str,
+    },
+}
+
+/// The two doors of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Listener {
+    /// T-SQL and transactions.
+    Client,
+    /// The database mirroring endpoint.
+    Endpoint,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloseHow {
+    Fin,
+    Reset,
+}
+
+/// How a stream ended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    Fin,
+    Reset,
+}
+
+/// Why a connection attempt failed. Silence ends at the connector's own deadline (21 s, as Windows').
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    #[error("11001(No such host is known.)")]
+    NameNotFound,
+    #[error("10061(No connection could be made because the target machine actively refused it.)")]
+    Refused,
+    #[error(
+        "10060(A connection attempt failed because the connected party did not properly respond after a period of time.)"
+    )]
+    TimedOut,
+    #[error("10065(A socket operation was attempted to an unreachable host.)")]
+    Unreachable,
+}
+
+/// Why a port could not be listened on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListenError {
+    #[error("10048(Only one usage of each socket address is normally permitted.)")]
+    AddressInUse,
+    #[error("10049(The requested address is not valid in its context.)")]
+    AddressNotLocal,
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Pairs a disk request with its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DiskTicket(pub u64);
+
+/// What the core asks of its disk. Everything a reply confirms survives power loss, except `Redo` with `durable: false`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DiskRequest {
+    /// Write (or, with `None`, remove) entries of `master` in one durable transaction.
+    Master {
+        writes: Vec<(String, Option<Vec<u8>>)>,
+    },
+    /// Create the log and data files of a database, empty, its log beginning at `log_start`; replaces what is there.
+    CreateDatabase {
+        database: DatabaseName,
+        log_start: Lsn,
+        tables: Vec<String>,
+        rows: Vec<RowChange>,
+    },
+    /// Read a database's files: its tables, rows, applied LSN and whole log.
+    OpenDatabase {
+        database: DatabaseName,
+    },
+    DropDatabase {
+        database: DatabaseName,
+    },
+    /// Append `bytes` to the log at `at` (which is the end of what was appended before) and harden them. The first one
+    /// after `OpenDatabase` may lie before the end of what was read: it cuts a torn tail off.
+    AppendLog {
+        database: DatabaseName,
+        at: Lsn,
+        bytes: Vec<u8>,
+    },
+    /// Cut the log back to `to`, durably.
+    TruncateLog {
+        database: DatabaseName,
+        to: Lsn,
+    },
+    /// Apply rows and new tables to the data file, with `applied` in the same transaction. Without `durable` the
+    /// transaction may be lost at power loss (the log redoes it).
+    Redo {
+        database: DatabaseName,
+        tables: Vec<String>,
+        changes: Vec<RowChange>,
+        applied: Lsn,
+        durable: bool,
+    },
+    /// Write a new file durably; fails if it exists.
+    WriteFile {
+        path: String,
+        bytes: Vec<u8>,
+    },
+    ReadFile {
+        path: String,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum DiskReply {
+    Done,
+    Database(DatabaseImage),
+    File(Vec<u8>),
+}
+
+/// A database's files as read at open.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct DatabaseImage {
+    pub tables: Vec<String>,
+    /// `(table, key, value)`.
+    pub rows: Vec<(String, i64, i64)>,
+    pub applied: Lsn,
+    /// Where the log file begins, and its bytes to the end of the file (a torn tail included).
+    pub log_start: Lsn,
+    pub log: Vec<u8>,
+}
+
+/// Why a disk request failed. The text names the operation and the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DiskError {
+    #[error("{0} does not exist")]
+    NotFound(String),
+    #[error("{0} already exists")]
+    AlreadyExists(String),
+    #[error("the disk is full: {0}")]
+    Full(String),
+    #[error("{0} is damaged: {1}")]
+    Damaged(String, String),
+    #[error("{0}")]
+    Io(String),
+}

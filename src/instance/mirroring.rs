@@ -1,0 +1,798 @@
+//! The instance's sessions at work: commands in, links up and down, messages routed, outputs carried out.
+//!
+//! A link to a partner is up while both connections of the pair are online (the first one alone while a session starts);
+//! a link to the witness is the one connection this instance initiated. When a link breaks, what is left of it is closed,
+//! so that the peer notices at once and nothing of the old link arrives on the next.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::Instance;
+use super::batch::{Outcome, StatementResult, Wait};
+use super::database::{Database, Links};
+use super::io::DiskRequest;
+use super::purpose::Purpose;
+use crate::endpoint::connection::Side;
+use crate::error::{SqlError, msg};
+use crate::session::{
+    Command, Identity, LinkLoss, Outbox, Partner, PartnerInput, PartnerRecord, SessionOutput, Setting,
+    Witness, WitnessInput, WitnessOutput, start,
+};
+use crate::tsql::ast::{PartnerOption, Text, WitnessOption};
+use crate::types::{ClosedBy, ConnectionId, DatabaseName, EndpointEvent, Guid, PartnerRole, ServerAddress};
+use crate::wire::mirroring::{Body, Message};
+
+impl Instance {
+    fn identity(&self) -> Identity {
+        Identity {
+            name: self.config.server_name.clone(),
+        }
+    }
+
+    /// `ALTER DATABASE … SET PARTNER`.
+    pub(super) fn alter_partner(
+        &mut self,
+        connection: ConnectionId,
+        name: &DatabaseName,
+        option: &PartnerOption,
+    ) -> StatementResult {
+        match option {
+            PartnerOption::Address(address) => self.set_partner(connection, name, address),
+            PartnerOption::Failover => self.command(name, Command::Failover),
+            PartnerOption::Off => self.partner_off(name),
+            PartnerOption::Timeout(seconds) => self.command(name, Command::Timeout { seconds: *seconds }),
+            PartnerOption::ForceServiceAllowDataLoss => {
+                Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS"]))
+            }
+            PartnerOption::Resume => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER RESUME"])),
+            PartnerOption::Suspend => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER SUSPEND"])),
+            PartnerOption::Safety(_) => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER SAFETY"])),
+        }
+    }
+
+    /// `ALTER DATABASE … SET WITNESS`.
+    pub(super) fn alter_witness(&mut self, name: &DatabaseName, option: &WitnessOption) -> StatementResult {
+        match option {
+            WitnessOption::Off => self.command(name, Command::WitnessOff),
+            WitnessOption::Address(text) => {
+                let address = parse_address(text)?;
+                let record = self
+                    .database(name.as_str())
+                    .and_then(|d| d.session.as_ref())
+                    .map(Partner::record);
+                if self.is_own_address(&address) || record.is_some_and(|r| r.partner == address) {
+                    return Err(msg::WITNESS_IS_PARTNER.error());
+                }
+                self.command(name, Command::SetWitness { address })
+            }
+        }
+    }
+
+    fn command(&mut self, name: &DatabaseName, command: Command) -> StatementResult {
+        if self.database(name.as_str()).is_none_or(|d| d.session.is_none()) {
+            return Err(msg::NOT_MIRRORED.with(&[name]));
+        }
+        self.start_command(name, |i, name| {
+            i.session_input(name, PartnerInput::Command(command))
+        })
+    }
+
+    /// Run a mirroring command: its outcome may come before this returns.
+    fn start_command(
+        &mut self,
+        name: &DatabaseName,
+        start: impl FnOnce(&mut Instance, &DatabaseName),
+    ) -> StatementResult {
+        self.command_result = None;
+        start(self, name);
+        match self.command_result.take() {
+            Some(Ok(())) => Ok(Outcome::Done),
+            Some(Err(error)) => Err(error),
+            None => Ok(Outcome::Wait(Wait::Command {
+                database: name.clone(),
+            })),
+        }
+    }
+
+    fn partner_off(&mut self, name: &DatabaseName) -> StatementResult {
+        let waiting = self
+            .database(name.as_str())
+            .and_then(|d| d.session.as_ref())
+            .is_some_and(|s| !s.has_started());
+        if waiting {
+            self.remove_session(name);
+            return Ok(Outcome::Done);
+        }
+        self.command(name, Command::Off)
+    }
+
+    fn is_own_address(&self, address: &ServerAddress) -> bool {
+        let own_port = self.catalog.endpoint().map(|e| e.config.port.number());
+        own_port == Some(address.port()) && self.config.is_own_host(address.host())
+    }
+
+    fn set_partner(&mut self, _: ConnectionId, name: &DatabaseName, text: &Text) -> StatementResult {
+        let address = parse_address(text)?;
+        if self.is_own_address(&address) {
+            return Err(msg::PARTNER_IS_SELF.error());
+        }
+        let restoring = self.catalog.database(name.as_str()).is_some_and(|e| e.restoring);
+        let family = self
+            .catalog
+            .database(name.as_str())
+            .map(|e| e.family)
+            .unwrap_or_default();
+        let recovery = self.catalog.database(name.as_str()).map(|e| e.recovery);
+        if recovery != Some(super::catalog::RecoveryModel::Full) {
+            return Err(msg::NOT_FULL_RECOVERY.with(&[name]));
+        }
+        if self.database(name.as_str()).is_some_and(Database::is_mirrored) {
+            return Err(msg::ALREADY_MIRRORED.with(&[name]));
+        }
+        if let Some(why) = self.database(name.as_str()).and_then(|d| d.suspect.clone()) {
+            return Err(msg::DATABASE_DAMAGED.with(&[name, &why]));
+        }
+        let ready = self
+            .catalog
+            .endpoint()
+            .is_some_and(|e| e.config.role.can_be_partner());
+        if !self.is_endpoint_started() || !ready {
+            self.log_error(&msg::TRANSPORT_DISABLED.error());
+            return Err(msg::PARTNER_NOT_FOUND.with(&[&address]));
+        }
+        let setting = Setting {
+            database: name.clone(),
+            family,
+            partner: address.clone(),
+        };
+        if restoring {
+            let partner = Partner::waiting_mirror(self.identity(), setting);
+            let record = partner.record().clone();
+            self.adopt(name, partner);
+            self.put_record(name, Some(record));
+            let writes = self.catalog.take_writes();
+            self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
+            return Ok(Outcome::Done);
+        }
+        let session = Guid::random(&mut self.streams.ids);
+        let partner = Partner::starting_principal(self.identity(), setting, session);
+        self.endpoint.dial_errors.remove(&address);
+        self.start_command(name, |i, name| {
+            i.adopt(name, partner);
+            i.endpoint.peers.hurry(i.now.at, &address);
+            i.update_links(name, LinkLoss::Hard);
+        })
+    }
+
+    /// Give a database its session and begin it.
+    fn adopt(&mut self, name: &DatabaseName, partner: Partner) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        database.session = Some(partner);
+        database.links = Links::default();
+        self.begin_session(name);
+        self.dials_changed = true;
+    }
+
+    fn begin_session(&mut self, name: &DatabaseName) {
+        let now = self.now.at;
+        let mut out = Outbox::new();
+        if let Some(database) = self.database_mut(name)
+            && let Some(session) = &mut database.session
+        {
+            session.begin(now, &mut database.log, &mut out);
+        }
+        self.carry_out(name, out);
+    }
+
+    /// At start-up: the session of a database as its record says.
+    pub(super) fn restore_session(&mut self, database: &mut Database, record: PartnerRecord) {
+        database.session = Some(Partner::restore(self.identity(), record));
+        self.dials_changed = true;
+    }
+
+    /// A restored session begins once its database is in place.
+    pub(super) fn after_session(&mut self, name: &DatabaseName) {
+        if self.database(name.as_str()).is_some_and(Database::is_mirrored) {
+            self.begin_session(name);
+        }
+    }
+
+    pub(super) fn session_input(&mut self, name: &DatabaseName, input: PartnerInput) {
+        let now = self.now.at;
+        let mut out = Outbox::new();
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let Some(session) = &mut database.session else {
+            return;
+        };
+        session.handle(now, input, &mut database.log, &mut out);
+        self.carry_out(name, out);
+        self.acknowledge(name);
+    }
+
+    fn carry_out(&mut self, name: &DatabaseName, mut out: Outbox) {
+        while let Some(output) = out.pop() {
+            match output {
+                SessionOutput::ToPartner(message) => self.tell_partner(name, &message),
+                SessionOutput::ToWitness(message) => self.tell_witness(name, &message),
+                SessionOutput::Persist { ticket, record } => {
+                    self.put_record(name, Some(*record));
+                    let writes = self.catalog.take_writes();
+                    let purpose = Purpose::SessionRecord {
+                        database: name.clone(),
+                        ticket,
+                    };
+                    self.disk(DiskRequest::Master { writes }, purpose);
+                    self.dials_changed = true;
+                }
+                SessionOutput::Harden(block) => self.harden(name, &block),
+                SessionOutput::Redo(block) => self.redo_on_mirror(name, &block),
+                SessionOutput::Truncate { to, undone } => self.revert(name, to, &undone),
+                SessionOutput::CutClients { .. } => {
+                    self.cut_clients(name);
+                    self.forget_unacknowledged(name);
+                }
+                SessionOutput::Serve(_) => {}
+                SessionOutput::CommandDone(result) => self.command_done(name, result),
+                SessionOutput::Removed => self.remove_session(name),
+                SessionOutput::Emit(event) => self.emit(event),
+                SessionOutput::ErrorLog(error) => self.log_error(&error),
+            }
+        }
+        self.dials_changed |= self.wanted_dials_differ();
+        self.apply_timeouts(name);
+    }
+
+    fn command_done(&mut self, name: &DatabaseName, result: Result<(), SqlError>) {
+        let wait = Wait::Command {
+            database: name.clone(),
+        };
+        let waiting = self
+            .clients
+            .values()
+            .any(|c| c.running.as_ref().is_some_and(|r| r.wait.as_ref() == Some(&wait)));
+        if waiting {
+            self.resume(&wait, &result.map(|()| Vec::new()));
+        } else {
+            self.command_result = Some(result);
+        }
+    }
+
+    fn put_record(&mut self, name: &DatabaseName, record: Option<PartnerRecord>) {
+        if let Some(mut entry) = self.catalog.database(name.as_str()).cloned() {
+            entry.mirroring = record;
+            self.catalog.put_database(entry);
+        }
+    }
+
+    /// The session is over: a former principal is an ordinary database, a former mirror stays restoring.
+    fn remove_session(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let Some(session) = database.session.take() else {
+            return;
+        };
+        database.links = Links::default();
+        let restoring = session.role() == PartnerRole::Mirror;
+        if let Some(mut entry) = self.catalog.database(name.as_str()).cloned() {
+            entry.mirroring = None;
+            entry.restoring = restoring;
+            self.catalog.put_database(entry);
+        }
+        let writes = self.catalog.take_writes();
+        self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
+        self.dials_changed = true;
+        self.acknowledge(name);
+    }
+
+    pub(super) fn on_session_persisted(&mut self, name: &DatabaseName, ticket: u64) {
+        self.session_input(name, PartnerInput::Persisted { ticket });
+    }
+
+    pub(super) fn wake_sessions(&mut self) {
+        let now = self.now.at;
+        let due: Vec<DatabaseName> = self
+            .databases
+            .values()
+            .filter(|d| {
+                d.session
+                    .as_ref()
+                    .and_then(Partner::next_wake)
+                    .is_some_and(|(at, _)| at <= now)
+            })
+            .map(|d| d.name.clone())
+            .collect();
+        for name in due {
+            self.session_input(&name, PartnerInput::Wake);
+        }
+    }
+
+    // Links.
+
+    fn wanted_dials(&self) -> BTreeSet<ServerAddress> {
+        if !self.is_endpoint_started() {
+            return BTreeSet::new();
+        }
+        let sessions = self.databases.values().filter_map(|d| d.session.as_ref());
+        sessions
+            .flat_map(|s| {
+                let partner = s.dials_partner().then(|| s.record().partner.clone());
+                partner.into_iter().chain(s.witness_address().cloned())
+            })
+            .collect()
+    }
+
+    fn wanted_dials_differ(&self) -> bool {
+        !self.endpoint.peers.is_wanted(&self.wanted_dials())
+    }
+
+    /// Dial what sessions want and close what none wants any more.
+    pub(super) fn settle_dials(&mut self) {
+        if std::mem::take(&mut self.dials_changed) {
+            let wanted = self.wanted_dials();
+            for connection in self.endpoint.peers.want(self.now.at, &wanted) {
+                self.close_peer(connection, None);
+            }
+        }
+        self.dial_due();
+    }
+
+    /// The endpoint was created, altered or dropped.
+    pub(super) fn endpoint_changed(&mut self) {
+        self.dials_changed = true;
+    }
+
+    /// What a session's links are now.
+    fn links_of(&self, database: &Database) -> Links {
+        let Some(session) = &database.session else {
+            return Links::default();
+        };
+        let peers = &self.endpoint.peers;
+        let partner = &session.record().partner;
+        let starting = !session.has_started() && session.role() == PartnerRole::Principal;
+        let partner_link = if starting {
+            peers.outbound(partner).map(|(out, _)| (out, None))
+        } else if session.dials_partner() {
+            peers.link(partner).map(|(out, inbound, _)| (out, Some(inbound)))
+        } else {
+            None
+        };
+        let witness = session
+            .witness_address()
+            .and_then(|w| peers.outbound(w))
+            .map(|(out, _)| out);
+        Links {
+            partner: partner_link,
+            witness,
+            reply_via: database.links.reply_via,
+        }
+    }
+
+    fn update_links(&mut self, name: &DatabaseName, cause: LinkLoss) {
+        let Some(database) = self.database(name.as_str()) else {
+            return;
+        };
+        let (before, after) = (database.links, self.links_of(database));
+        if before == after {
+            return;
+        }
+        if let Some(database) = self.database_mut(name) {
+            database.links = after;
+        }
+        let grew = matches!((before.partner, after.partner), (Some((a, None)), Some((b, Some(_)))) if a == b);
+        if before.partner != after.partner && !grew {
+            if let Some((outbound, inbound)) = before.partner {
+                self.session_input(name, PartnerInput::PartnerDown { cause });
+                for left in [Some(outbound), inbound].into_iter().flatten() {
+                    let kept = after.partner.is_some_and(|(o, i)| o == left || i == Some(left));
+                    if !kept {
+                        self.close_peer(left, None);
+                    }
+                }
+            }
+            if let Some((_, inbound)) = after.partner {
+                self.session_input(name, PartnerInput::PartnerUp);
+                if let Some(inbound) = inbound {
+                    self.replay_early(inbound);
+                }
+            }
+        }
+        if before.witness != after.witness {
+            if before.witness.is_some() {
+                self.session_input(name, PartnerInput::WitnessDown { cause });
+            }
+            if after.witness.is_some() {
+                self.session_input(name, PartnerInput::WitnessUp);
+            }
+        }
+    }
+
+    fn update_all_links(&mut self, cause: LinkLoss) {
+        let names: Vec<DatabaseName> = self
+            .databases
+            .values()
+            .filter(|d| d.is_mirrored())
+            .map(|d| d.name.clone())
+            .collect();
+        for name in names {
+            self.update_links(&name, cause);
+        }
+    }
+
+    pub(super) fn on_link_gained(&mut self, connection: ConnectionId) {
+        self.apply_timeout_to(connection);
+        self.update_all_links(LinkLoss::Hard);
+    }
+
+    pub(super) fn on_link_lost(&mut self, connection: ConnectionId, peer: Guid, by: ClosedBy) {
+        let cause = if by == ClosedBy::Timeout {
+            LinkLoss::Soft
+        } else {
+            LinkLoss::Hard
+        };
+        if by == ClosedBy::Timeout {
+            self.log_timeouts(connection);
+        }
+        for database in self.databases.values_mut() {
+            if database.links.reply_via == Some(connection) {
+                database.links.reply_via = None;
+            }
+        }
+        self.update_all_links(cause);
+        let still_there = self.endpoint.connections.values().any(|o| {
+            o.connection.side() == Side::Acceptor && o.peer.as_ref().is_some_and(|p| p.arbitration_id == peer)
+        });
+        if !still_there {
+            let sessions: Vec<Guid> = self.witnesses.keys().copied().collect();
+            for session in sessions {
+                self.witness_input(session, WitnessInput::Down { peer });
+            }
+        }
+        self.dials_changed = true;
+    }
+
+    /// 1479 for every session the silent connection carried.
+    fn log_timeouts(&mut self, connection: ConnectionId) {
+        let lines: Vec<SqlError> = self
+            .databases
+            .values()
+            .filter_map(|d| {
+                let session = d.session.as_ref()?;
+                let seconds = session.record().timeout_seconds;
+                let at = if d.links.witness == Some(connection) {
+                    session.witness_address()?.clone()
+                } else {
+                    let (outbound, inbound) = d.links.partner?;
+                    (outbound == connection || inbound == Some(connection))
+                        .then(|| session.record().partner.clone())?
+                };
+                Some(msg::CONNECTION_TIMED_OUT.with(&[&at, &d.name, &seconds]))
+            })
+            .collect();
+        lines.iter().for_each(|line| self.log_error(line));
+    }
+
+    /// An attempt to reach `address` failed; sessions that start, and witnesses being set, must know.
+    pub(super) fn on_dial_failed(&mut self, address: &ServerAddress) {
+        let concerned: Vec<(DatabaseName, bool)> = self
+            .databases
+            .values()
+            .filter_map(|d| {
+                let session = d.session.as_ref()?;
+                let partner = session.record().partner == *address && !session.has_started();
+                let witness = session.witness_address() == Some(address);
+                (partner || witness).then(|| (d.name.clone(), partner))
+            })
+            .collect();
+        for (name, partner) in concerned {
+            let cause = LinkLoss::Hard;
+            let input = if partner {
+                PartnerInput::PartnerDown { cause }
+            } else {
+                PartnerInput::WitnessDown { cause }
+            };
+            self.session_input(&name, input);
+        }
+    }
+
+    fn apply_timeouts(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database(name.as_str()) else {
+            return;
+        };
+        let Some(session) = &database.session else { return };
+        let seconds = session.record().timeout_seconds;
+        if database.timeout_applied == seconds {
+            return;
+        }
+        if let Some(database) = self.database_mut(name) {
+            database.timeout_applied = seconds;
+        }
+        let connections: Vec<ConnectionId> = self.endpoint.connections.keys().copied().collect();
+        for connection in connections {
+            self.apply_timeout_to(connection);
+        }
+    }
+
+    /// A connection's partner timeout is the shortest of the sessions it carries.
+    fn apply_timeout_to(&mut self, connection: ConnectionId) {
+        let shortest = self
+            .databases
+            .values()
+            .filter_map(|d| d.session.as_ref())
+            .map(|s| s.record().timeout_seconds);
+        let witnessed = self
+            .witnesses
+            .values()
+            .filter_map(Witness::record)
+            .map(|r| r.timeout_seconds);
+        let Some(seconds) = shortest.chain(witnessed).min() else {
+            return;
+        };
+        if let Some(online) = self.endpoint.connections.get_mut(&connection) {
+            online
+                .connection
+                .set_timeout(std::time::Duration::from_secs(u64::from(seconds)));
+        }
+    }
+
+    // Messages.
+
+    fn tell_partner(&mut self, name: &DatabaseName, message: &Message) {
+        let Some(database) = self.database(name.as_str()) else {
+            return;
+        };
+        let via = database
+            .links
+            .partner
+            .map(|(outbound, _)| outbound)
+            .or(database.links.reply_via);
+        if let Some(via) = via {
+            self.say(via, message);
+        }
+    }
+
+    fn tell_witness(&mut self, name: &DatabaseName, message: &Message) {
+        let via = self.database(name.as_str()).and_then(|d| d.links.witness);
+        if let Some(via) = via {
+            self.say(via, message);
+        }
+    }
+
+    fn tell_peer(&mut self, peer: Guid, message: &Message) {
+        let via = self.endpoint.peers.inbound(peer);
+        if let Some(via) = via {
+            self.say(via, message);
+        }
+    }
+
+    /// Send a session message. One that is beyond a limit of the protocol is not sent, and the log says so.
+    fn say(&mut self, connection: ConnectionId, message: &Message) {
+        match message.encode() {
+            Ok(bytes) => self.send_message(connection, &bytes),
+            Err(error) => {
+                let to = self
+                    .peer_of(connection)
+                    .map(|p| p.server_name.clone())
+                    .unwrap_or_default();
+                self.log_error(&msg::MESSAGE_NOT_SENT.with(&[&error, &to]));
+            }
+        }
+    }
+
+    /// One session message came in over an online connection.
+    pub(super) fn on_message(&mut self, connection: ConnectionId, bytes: Vec<u8>) {
+        let Some(peer) = self.peer_id_of(connection) else {
+            return;
+        };
+        let message = match Message::decode(&bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                let from = self
+                    .peer_of(connection)
+                    .map(|p| p.server_name.clone())
+                    .unwrap_or_default();
+                let reason = msg::UNEXPECTED_MESSAGE.with(&[&format!("({error})"), &from]);
+                self.log_error(&reason);
+                return self.close_peer(connection, Some(reason));
+            }
+        };
+        if self.witnesses.contains_key(&message.session) || matches!(message.body, Body::WitnessAttach(_)) {
+            return self.message_for_witness(connection, peer, message);
+        }
+        let owner = self.databases.values().find(|d| {
+            d.session
+                .as_ref()
+                .is_some_and(|s| s.record().session == message.session)
+        });
+        match owner {
+            Some(database) => {
+                let (name, links) = (database.name.clone(), database.links);
+                let from_witness = links.witness == Some(connection);
+                let on_link = links.partner.is_some() && self.partner_id(&name) == Some(peer);
+                let reply_via = links.reply_via == Some(connection);
+                if from_witness {
+                    self.session_traffic(connection, &name);
+                    self.session_input(&name, PartnerInput::FromWitness(message));
+                } else if on_link || reply_via {
+                    self.session_traffic(connection, &name);
+                    self.session_input(&name, PartnerInput::FromPartner(message));
+                } else {
+                    self.keep_early(connection, bytes);
+                }
+            }
+            None => match &message.body {
+                Body::Open(open) => {
+                    let name = open.database.clone();
+                    self.opened_by_partner(connection, &name, message);
+                }
+                _ => {
+                    if let Some(answer) = start::no_session(&message) {
+                        self.say(connection, &answer);
+                    }
+                }
+            },
+        }
+    }
+
+    /// Who the partner of a database turned out to be, while this instance is connected to it.
+    fn partner_id(&self, name: &DatabaseName) -> Option<Guid> {
+        let session = self.database(name.as_str())?.session.as_ref()?;
+        let (_, peer) = self.endpoint.peers.outbound(&session.record().partner)?;
+        Some(peer.arbitration_id)
+    }
+
+    fn replay_early(&mut self, connection: ConnectionId) {
+        for bytes in self.take_early(connection) {
+            self.on_message(connection, bytes);
+        }
+    }
+
+    fn session_traffic(&mut self, connection: ConnectionId, name: &DatabaseName) {
+        if self
+            .traffic_seen
+            .insert((connection, name.as_str().to_lowercase()))
+        {
+            self.emit(EndpointEvent::SessionTraffic {
+                connection,
+                database: name.clone(),
+            });
+        }
+    }
+
+    /// A principal asks for a session: the mirror that waits for it answers, or the instance says why there is none.
+    fn opened_by_partner(&mut self, connection: ConnectionId, name: &DatabaseName, message: Message) {
+        let own_role = self
+            .catalog
+            .endpoint()
+            .is_some_and(|e| e.config.role.can_be_partner());
+        let entry = self
+            .catalog
+            .database(name.as_str())
+            .map(|e| (e.restoring, e.mirroring.is_some()));
+        let session = self.database(name.as_str()).and_then(|d| d.session.as_ref());
+        let expects = session.map(|s| s.record().partner.port());
+        let peer_port = self
+            .peer_of(connection)
+            .and_then(|p| p.address.as_ref())
+            .map(ServerAddress::port);
+        let refusal = match (entry, session) {
+            _ if !own_role => Some(msg::PARTNER_NOT_FOUND.number),
+            (None, _) => Some(msg::REMOTE_MISSING.number),
+            (Some(_), Some(s)) if s.has_started() => Some(msg::REMOTE_ALREADY_MIRRORED.number),
+            (Some(_), Some(s)) if s.role() == PartnerRole::Principal => {
+                Some(msg::REMOTE_NOT_RECOVERING.number)
+            }
+            (Some(_), Some(_)) if expects != peer_port => Some(msg::REMOTE_MIRRORED_ELSEWHERE.number),
+            (Some(_), Some(_)) => None,
+            (Some((false, _)), None) => Some(msg::REMOTE_NOT_RECOVERING.number),
+            (Some((true, _)), None) => Some(msg::NOT_MIRRORED.number),
+        };
+        match refusal {
+            Some(number) => self.say(connection, &start::refuse(&message, number)),
+            None => {
+                let name = match self.database_mut(name) {
+                    Some(database) => {
+                        database.links.reply_via = Some(connection);
+                        database.name.clone()
+                    }
+                    None => return,
+                };
+                self.session_traffic(connection, &name);
+                self.session_input(&name, PartnerInput::FromPartner(message));
+                self.dials_changed = true;
+            }
+        }
+    }
+
+    // The witness.
+
+    fn message_for_witness(&mut self, connection: ConnectionId, peer: Guid, message: Message) {
+        let session = message.session;
+        if !self.witnesses.contains_key(&session) {
+            let can = self
+                .catalog
+                .endpoint()
+                .is_some_and(|e| e.config.role.can_be_witness());
+            let is_partner = |d: &Database| d.session.as_ref().is_some_and(|s| s.record().session == session);
+            let invited = Witness::is_invitation(&message);
+            if !invited || !can || self.databases.values().any(is_partner) {
+                let body = Body::WitnessRefused {
+                    number: msg::CANNOT_BE_WITNESS.number,
+                };
+                let refusal = Message {
+                    body,
+                    ..message.clone()
+                };
+                let answer = if invited {
+                    Some(refusal)
+                } else {
+                    start::no_session(&message)
+                };
+                if let Some(answer) = answer {
+                    self.say(connection, &answer);
+                }
+                return;
+            }
+            self.witnesses.insert(session, Witness::new(session));
+        }
+        if let Body::WitnessAttach(attach) = &message.body {
+            self.session_traffic(connection, &attach.database);
+        }
+        self.witness_input(session, WitnessInput::From { peer, message });
+        self.apply_timeout_to(connection);
+    }
+
+    pub(super) fn restore_witnesses(&mut self) {
+        let records: Vec<_> = self.catalog.witnesses().cloned().collect();
+        for record in records {
+            self.witnesses.insert(record.session, Witness::restore(record));
+        }
+    }
+
+    fn witness_input(&mut self, session: Guid, input: WitnessInput) {
+        let mut out = VecDeque::new();
+        if let Some(witness) = self.witnesses.get_mut(&session) {
+            witness.handle(input, &mut out);
+        }
+        while let Some(output) = out.pop_front() {
+            match output {
+                WitnessOutput::To { peer, message } => self.tell_peer(peer, &message),
+                WitnessOutput::Persist { ticket, record } => {
+                    self.catalog.put_witness(session, *record);
+                    let writes = self.catalog.take_writes();
+                    self.disk(
+                        DiskRequest::Master { writes },
+                        Purpose::WitnessRecord { session, ticket },
+                    );
+                }
+                WitnessOutput::Removed => {
+                    self.witnesses.remove(&session);
+                    self.catalog.drop_witness(session);
+                    let writes = self.catalog.take_writes();
+                    self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
+                }
+                WitnessOutput::Emit(event) => self.emit(event),
+                WitnessOutput::ErrorLog(error) => self.log_error(&error),
+            }
+        }
+    }
+
+    pub(super) fn on_witness_persisted(&mut self, session: Guid, ticket: u64) {
+        self.witness_input(session, WitnessInput::Persisted { ticket });
+    }
+
+    /// The name clients are given as the failover partner of a database.
+    pub(super) fn failover_partner(&self, name: &DatabaseName) -> Option<String> {
+        let session = self.database(name.as_str())?.session.as_ref()?;
+        Some(session.record().partner_name.clone()).filter(|n| !n.is_empty())
+    }
+}
+
+fn parse_address(text: &Text) -> Result<ServerAddress, SqlError> {
+    text.as_str()
+        .parse()
+        .map_err(|e| msg::ADDRESS_SYNTAX.with(&[text, &e]).at(text.span))
+}

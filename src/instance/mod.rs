@@ -1,0 +1,346 @@
+//! One server instance: endpoint, sessions, log and catalog behind `handle()` and `poll()`.
+//!
+//! ```text
+//!            Input ──► handle ──┬─► client ──► batch ──► ddl, dml, views        (T-SQL on the client port)
+//!                               ├─► endpoint ──► mirroring ──► session::Partner, session::Witness
+//!                               └─► purpose ──► database, batch, mirroring      (what the disk has answered)
+//!            Output ◄── poll ◄──┴── connect, send, listen, disk, emit, wake
+//! ```
+//!
+//! The instance decides and waits for nothing: time, randomness (one seed per start), bytes and finished disk requests
+//! come in, requests come out. `io` is the whole seam. One rule holds everything together: what is told to anybody was
+//! durable first.
+
+mod batch;
+mod catalog;
+mod client;
+mod database;
+mod ddl;
+mod dml;
+mod endpoint;
+pub mod io;
+mod mirroring;
+mod peers;
+mod purpose;
+mod select;
+pub mod views;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::SeedableRng;
+
+use catalog::Catalog;
+use client::ClientSession;
+use database::Database;
+use endpoint::EndpointRuntime;
+use io::{CloseHow, Core, DiskRequest, DiskTicket, Input, Listener, Output};
+use purpose::Purpose;
+
+use crate::error::{SqlError, msg};
+use crate::session::Witness;
+use crate::types::{ConnectionId, Event, Guid, InstanceEvent, InstanceName, Now, Timestamp, WallTime};
+
+/// What an instance is told at every start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceConfig {
+    /// By which the run speaks of it.
+    pub name: InstanceName,
+    /// `@@SERVERNAME`: `SYSTEM` or `SYSTEM\INSTANCE`.
+    pub server_name: String,
+    /// NetBIOS name of its system.
+    pub system: String,
+    /// DNS suffix of its system; empty if it has none.
+    pub dns_suffix: String,
+    pub client_port: u16,
+}
+
+impl InstanceConfig {
+    /// The system's fully qualified name.
+    pub fn fqdn(&self) -> String {
+        if self.dns_suffix.is_empty() {
+            self.system.clone()
+        } else {
+            format!("{}.{}", self.system, self.dns_suffix)
+        }
+    }
+
+    /// Whether `host` names the system this instance runs on.
+    fn is_own_host(&self, host: &str) -> bool {
+        host.eq_ignore_ascii_case(&self.system) || host.eq_ignore_ascii_case(&self.fqdn())
+    }
+}
+
+/// Randomness by purpose, so that one more draw in one moves no other.
+#[derive(Debug)]
+struct Streams {
+    ids: ChaCha8Rng,
+    keys: ChaCha8Rng,
+    logins: ChaCha8Rng,
+}
+
+impl Streams {
+    fn new(seed: [u8; 32]) -> Self {
+        let stream = |n| {
+            let mut rng = ChaCha8Rng::from_seed(seed);
+            rng.set_stream(n);
+            rng
+        };
+        Streams {
+            ids: stream(1),
+            keys: stream(2),
+            logins: stream(3),
+        }
+    }
+}
+
+/// A server instance between two starts of its process.
+#[derive(Debug)]
+pub struct Instance {
+    config: InstanceConfig,
+    streams: Streams,
+    now: Now,
+    catalog: Catalog,
+    databases: BTreeMap<String, Database>,
+    witnesses: BTreeMap<Guid, Witness>,
+    endpoint: EndpointRuntime,
+    clients: BTreeMap<ConnectionId, ClientSession>,
+    client_listener_since: Option<WallTime>,
+    pending: BTreeMap<DiskTicket, Purpose>,
+    next_ticket: u64,
+    /// Databases still being opened at start.
+    opening: usize,
+    stopped: bool,
+    /// Sessions may want other addresses dialled than before.
+    dials_changed: bool,
+    /// The outcome of a mirroring command that came while the statement was still starting it.
+    command_result: Option<Result<(), SqlError>>,
+    /// The client whose statement the disk is just answering.
+    current_statement: Option<ConnectionId>,
+    traffic_seen: BTreeSet<(ConnectionId, String)>,
+    query_engine: views::QueryEngine,
+    wake: Option<Timestamp>,
+    outputs: VecDeque<Output>,
+}
+
+impl Core for Instance {
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        if self.stopped {
+            return;
+        }
+        self.now = now;
+        self.dispatch(input);
+        self.settle_dials();
+        self.set_wake();
+    }
+
+    fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+}
+
+impl Instance {
+    /// An instance about to start; the first input is `Start`. `seed` is this start's randomness.
+    pub fn new(config: InstanceConfig, seed: [u8; 32]) -> Self {
+        let mut streams = Streams::new(seed);
+        let arbitration_id = Guid::random(&mut streams.ids);
+        Instance {
+            config,
+            streams,
+            now: Now::default(),
+            catalog: Catalog::new(arbitration_id, WallTime::default()),
+            databases: BTreeMap::new(),
+            witnesses: BTreeMap::new(),
+            endpoint: EndpointRuntime::default(),
+            clients: BTreeMap::new(),
+            client_listener_since: None,
+            pending: BTreeMap::new(),
+            next_ticket: 1,
+            opening: 0,
+            stopped: false,
+            dials_changed: false,
+            command_result: None,
+            current_statement: None,
+            traffic_seen: BTreeSet::new(),
+            query_engine: views::QueryEngine::default(),
+            wake: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    fn dispatch(&mut self, input: Input<'_>) {
+        match input {
+            Input::Start { master } => self.start(&master),
+            Input::Accepted {
+                connection,
+                listener: Listener::Client,
+                ..
+            } => self.on_client_accepted(connection),
+            Input::Accepted {
+                connection,
+                listener: Listener::Endpoint,
+                from,
+            } => {
+                self.on_peer_accepted(connection, from.to_string());
+            }
+            Input::Connected { connection } => self.on_peer_connected(connection),
+            Input::ConnectFailed { connection, error } => self.on_peer_connect_failed(connection, &error),
+            Input::Received { connection, bytes } if self.clients.contains_key(&connection) => {
+                self.on_client_received(connection, bytes);
+            }
+            Input::Received { connection, bytes } => self.on_peer_received(connection, bytes),
+            Input::Closed { connection, .. } if self.clients.contains_key(&connection) => {
+                self.on_client_closed(connection);
+            }
+            Input::Closed { connection, by } => self.on_peer_closed(connection, by),
+            Input::Listening {
+                listener: Listener::Endpoint,
+            } => self.on_endpoint_listening(),
+            Input::Listening {
+                listener: Listener::Client,
+            } => self.client_listener_since = Some(self.now.wall),
+            Input::ListenFailed {
+                listener: Listener::Endpoint,
+                error,
+            } => self.on_endpoint_listen_failed(&error),
+            Input::ListenFailed {
+                listener: Listener::Client,
+                error,
+            } => {
+                let error = msg::CANNOT_LISTEN_CLIENTS.with(&[&self.config.client_port, &error]);
+                self.log_error(&error);
+                self.shut_down(&error);
+            }
+            Input::DiskDone { ticket, result } => self.on_disk_done(ticket, result),
+            Input::Wake => {
+                self.wake = None;
+                self.wake_connections();
+                self.wake_sessions();
+            }
+        }
+    }
+
+    fn start(&mut self, master: &[(String, Vec<u8>)]) {
+        let arbitration_id = self.catalog.identity.arbitration_id;
+        match Catalog::load(master, arbitration_id, self.now.wall) {
+            Ok(catalog) => self.catalog = catalog,
+            Err(error) => {
+                let error = msg::MASTER_DAMAGED.with(&[&error]);
+                self.log_error(&error);
+                return self.shut_down(&error);
+            }
+        }
+        self.emit(InstanceEvent::Started {
+            server_name: self.config.server_name.clone(),
+        });
+        let writes = self.catalog.take_writes();
+        if !writes.is_empty() {
+            self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
+        }
+        self.restore_witnesses();
+        let names: Vec<_> = self.catalog.databases().map(|d| d.name.clone()).collect();
+        self.opening = names.len();
+        for database in names {
+            let request = DiskRequest::OpenDatabase {
+                database: database.clone(),
+            };
+            self.disk(request, Purpose::OpenDatabase { database });
+        }
+        if self.opening == 0 {
+            self.open_doors();
+        }
+    }
+
+    /// Every database is in place: let clients and peers in.
+    fn open_doors(&mut self) {
+        let port = self.config.client_port;
+        self.output(Output::Listen {
+            listener: Listener::Client,
+            ip: None,
+            port,
+        });
+        self.apply_listener();
+        self.dials_changed = true;
+    }
+
+    /// Stop for good: what an instance does that can no longer keep its promises.
+    fn shut_down(&mut self, error: &SqlError) {
+        let connections: Vec<ConnectionId> = self
+            .clients
+            .keys()
+            .chain(self.endpoint.connections.keys())
+            .copied()
+            .collect();
+        for connection in connections {
+            self.output(Output::Close {
+                connection,
+                how: CloseHow::Reset,
+            });
+        }
+        self.clients.clear();
+        self.endpoint.connections.clear();
+        self.output(Output::StopListening {
+            listener: Listener::Client,
+        });
+        self.output(Output::StopListening {
+            listener: Listener::Endpoint,
+        });
+        self.emit(InstanceEvent::Stopped {
+            reason: error.text.clone(),
+        });
+        self.stopped = true;
+    }
+
+    /// Ask to be woken at the earliest deadline, if that changed.
+    fn set_wake(&mut self) {
+        if self.stopped {
+            return;
+        }
+        let connections = self
+            .endpoint
+            .connections
+            .values()
+            .filter_map(|o| o.connection.next_deadline());
+        let sessions = self
+            .databases
+            .values()
+            .filter_map(|d| d.session.as_ref()?.next_wake());
+        let dial = self
+            .endpoint
+            .peers
+            .next_attempt()
+            .filter(|_| self.is_endpoint_started());
+        let dial = dial.map(|at| (at, "reconnect"));
+        let Some((at, deadline)) = connections.chain(sessions).chain(dial).min() else {
+            return;
+        };
+        if self.wake != Some(at) {
+            self.wake = Some(at);
+            self.output(Output::WakeAt { at, deadline });
+        }
+    }
+
+    fn output(&mut self, output: Output) {
+        self.outputs.push_back(output);
+    }
+
+    fn emit(&mut self, event: impl Into<Event>) {
+        self.outputs.push_back(Output::Emit(event.into()));
+    }
+
+    fn log_error(&mut self, error: &SqlError) {
+        let SqlError {
+            number,
+            severity,
+            state,
+            text,
+            ..
+        } = error.clone();
+        self.emit(InstanceEvent::ErrorLog {
+            number,
+            severity,
+            state,
+            text,
+        });
+    }
+}

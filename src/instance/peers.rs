@@ -1,0 +1,235 @@
+//! Who this instance is connected to: the connections it initiates, the ones it accepted, and the links they form.
+//!
+//! A partner pair holds two connections, one initiated by each side; the link between partners is up while both are
+//! online. A partner reaches its witness over the one connection it initiated. A lost connection is dialled again at
+//! once and then every 5 s. Source: documented for the two connections (*Troubleshoot Database Mirroring
+//! Configuration*); the interval and the single connection to the witness are ours.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::types::{ConnectionId, Guid, ServerAddress, Timestamp};
+
+/// Between two attempts to reach the same address, after the first one that follows a loss.
+pub const RECONNECT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Who the instance at the other end says it is, once authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    pub arbitration_id: Guid,
+    pub server_name: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Dial {
+    Idle { next_attempt: Timestamp },
+    Connecting { connection: ConnectionId },
+    Online { connection: ConnectionId, peer: Peer },
+}
+
+#[derive(Debug, Default)]
+pub struct Peers {
+    dials: BTreeMap<ServerAddress, Dial>,
+    /// The surviving accepted connection of each peer.
+    inbound: BTreeMap<Guid, ConnectionId>,
+}
+
+impl Peers {
+    /// Dial exactly `wanted`. Returns the connections that are no longer wanted.
+    pub fn want(&mut self, now: Timestamp, wanted: &BTreeSet<ServerAddress>) -> Vec<ConnectionId> {
+        let unwanted: Vec<ServerAddress> = self
+            .dials
+            .keys()
+            .filter(|a| !wanted.contains(*a))
+            .cloned()
+            .collect();
+        let dropped = unwanted
+            .iter()
+            .filter_map(|a| self.dials.remove(a))
+            .filter_map(|d| d.connection());
+        let dropped = dropped.collect();
+        for address in wanted {
+            self.dials
+                .entry(address.clone())
+                .or_insert(Dial::Idle { next_attempt: now });
+        }
+        dropped
+    }
+
+    /// Whether exactly `wanted` is dialled.
+    pub fn is_wanted(&self, wanted: &BTreeSet<ServerAddress>) -> bool {
+        self.dials.len() == wanted.len() && self.dials.keys().all(|a| wanted.contains(a))
+    }
+
+    /// The surviving accepted connection of a peer.
+    pub fn inbound(&self, peer: Guid) -> Option<ConnectionId> {
+        self.inbound.get(&peer).copied()
+    }
+
+    /// The addresses whose next attempt is due.
+    pub fn due(&self, now: Timestamp) -> Vec<ServerAddress> {
+        let is_due = |dial: &Dial| matches!(dial, Dial::Idle { next_attempt } if *next_attempt <= now);
+        self.dials
+            .iter()
+            .filter(|(_, d)| is_due(d))
+            .map(|(a, _)| a.clone())
+            .collect()
+    }
+
+    /// When the next attempt is due, if one is.
+    pub fn next_attempt(&self) -> Option<Timestamp> {
+        let attempt = |dial: &Dial| match dial {
+            Dial::Idle { next_attempt } => Some(*next_attempt),
+            _ => None,
+        };
+        self.dials.values().filter_map(attempt).min()
+    }
+
+    /// Try `address` again at once, whatever its interval says.
+    pub fn hurry(&mut self, now: Timestamp, address: &ServerAddress) {
+        if let Some(Dial::Idle { next_attempt }) = self.dials.get_mut(address) {
+            *next_attempt = now;
+        }
+    }
+
+    pub fn connecting(&mut self, address: &ServerAddress, connection: ConnectionId) {
+        self.dials
+            .insert(address.clone(), Dial::Connecting { connection });
+    }
+
+    /// The address `connection` was or is being initiated to.
+    pub fn address_of(&self, connection: ConnectionId) -> Option<&ServerAddress> {
+        self.dials
+            .iter()
+            .find(|(_, d)| d.connection() == Some(connection))
+            .map(|(a, _)| a)
+    }
+
+    /// Whether another initiated connection already reaches this peer.
+    pub fn is_reached_otherwise(&self, connection: ConnectionId, peer: Guid) -> bool {
+        self.dials.values().any(
+            |d| matches!(d, Dial::Online { connection: c, peer: p } if *c != connection && p.arbitration_id == peer),
+        )
+    }
+
+    pub fn online_outbound(&mut self, connection: ConnectionId, peer: Peer) {
+        if let Some(address) = self.address_of(connection).cloned() {
+            self.dials.insert(address, Dial::Online { connection, peer });
+        }
+    }
+
+    /// Make `connection` the accepted connection of this peer; returns the one it displaces.
+    pub fn online_inbound(&mut self, connection: ConnectionId, peer: Guid) -> Option<ConnectionId> {
+        self.inbound
+            .insert(peer, connection)
+            .filter(|old| *old != connection)
+    }
+
+    /// A connection ended. An initiated one is dialled again: at once if it had been online, else after the interval.
+    pub fn closed(&mut self, now: Timestamp, connection: ConnectionId) {
+        self.inbound.retain(|_, c| *c != connection);
+        for dial in self
+            .dials
+            .values_mut()
+            .filter(|d| d.connection() == Some(connection))
+        {
+            let next_attempt = match dial {
+                Dial::Online { .. } => now,
+                _ => now + RECONNECT_INTERVAL,
+            };
+            *dial = Dial::Idle { next_attempt };
+        }
+    }
+
+    /// The initiated connection to `address`, if it is online, and who is there.
+    pub fn outbound(&self, address: &ServerAddress) -> Option<(ConnectionId, &Peer)> {
+        match self.dials.get(address) {
+            Some(Dial::Online { connection, peer }) => Some((*connection, peer)),
+            _ => None,
+        }
+    }
+
+    /// Both connections of the link to the partner at `address`: initiated and accepted.
+    pub fn link(&self, address: &ServerAddress) -> Option<(ConnectionId, ConnectionId, &Peer)> {
+        let (outbound, peer) = self.outbound(address)?;
+        let inbound = self.inbound.get(&peer.arbitration_id)?;
+        Some((outbound, *inbound, peer))
+    }
+}
+
+impl Dial {
+    fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Dial::Idle { .. } => None,
+            Dial::Connecting { connection } | Dial::Online { connection, .. } => Some(*connection),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer() -> Peer {
+        Peer {
+            arbitration_id: Guid::from_bytes([1; 16]),
+            server_name: "BETA".into(),
+        }
+    }
+
+    fn wanting(address: &ServerAddress) -> Peers {
+        let mut peers = Peers::default();
+        assert!(
+            peers
+                .want(Timestamp::ZERO, &BTreeSet::from([address.clone()]))
+                .is_empty()
+        );
+        peers
+    }
+
+    #[test]
+    fn a_link_needs_both_directions() {
+        let beta = ServerAddress::new("beta", 7022);
+        let mut peers = wanting(&beta);
+        peers.connecting(&beta, ConnectionId(1));
+        peers.online_outbound(ConnectionId(1), peer());
+        assert_eq!(peers.link(&beta), None);
+        assert_eq!(peers.online_inbound(ConnectionId(2), peer().arbitration_id), None);
+        assert_eq!(
+            peers.link(&beta),
+            Some((ConnectionId(1), ConnectionId(2), &peer()))
+        );
+        assert_eq!(
+            peers.online_inbound(ConnectionId(4), peer().arbitration_id),
+            Some(ConnectionId(2))
+        );
+        peers.closed(Timestamp::ZERO, ConnectionId(4));
+        assert_eq!(peers.link(&beta), None);
+    }
+
+    #[test]
+    fn a_lost_connection_is_dialled_at_once_a_failed_attempt_after_the_interval() {
+        let beta = ServerAddress::new("beta", 7022);
+        let mut peers = wanting(&beta);
+        assert_eq!(peers.due(Timestamp::ZERO), vec![beta.clone()]);
+        peers.connecting(&beta, ConnectionId(1));
+        peers.closed(Timestamp::from_secs(1), ConnectionId(1));
+        assert_eq!(peers.next_attempt(), Some(Timestamp::from_secs(6)));
+        peers.connecting(&beta, ConnectionId(3));
+        peers.online_outbound(ConnectionId(3), peer());
+        peers.closed(Timestamp::from_secs(9), ConnectionId(3));
+        assert_eq!(peers.next_attempt(), Some(Timestamp::from_secs(9)));
+    }
+
+    #[test]
+    fn an_unwanted_connection_is_given_back() {
+        let beta = ServerAddress::new("beta", 7022);
+        let mut peers = wanting(&beta);
+        peers.connecting(&beta, ConnectionId(1));
+        assert_eq!(
+            peers.want(Timestamp::ZERO, &BTreeSet::new()),
+            vec![ConnectionId(1)]
+        );
+        assert_eq!(peers.next_attempt(), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! What the instance asked its disk for, so that the answer finds its way.
+
+use super::Instance;
+use super::batch::Then;
+use super::io::{DiskError, DiskReply, DiskRequest, DiskTicket, Output};
+use crate::error::{SqlError, msg};
+use crate::types::{ConnectionId, DatabaseName, Guid, InstanceEvent, Lsn, RoleSequence};
+
+/// Why a disk request was made.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// A statement of this client waits for it.
+    Statement {
+        connection: ConnectionId,
+        then: Box<Then>,
+    },
+    /// A change of the catalog nobody waits for.
+    Catalog,
+    OpenDatabase {
+        database: DatabaseName,
+    },
+    SessionRecord {
+        database: DatabaseName,
+        ticket: u64,
+    },
+    WitnessRecord {
+        session: Guid,
+        ticket: u64,
+    },
+    LogAppend {
+        database: DatabaseName,
+        role_sequence: RoleSequence,
+        start: Lsn,
+        end: Lsn,
+        crc: u32,
+    },
+    Redo {
+        database: DatabaseName,
+        to: Lsn,
+    },
+    /// The data file was taken back; the log is cut next.
+    Undo,
+    LogTruncate {
+        database: DatabaseName,
+        to: Lsn,
+    },
+}
+
+impl Instance {
+    /// Ask the disk; the answer comes back with the purpose.
+    pub(super) fn disk(&mut self, request: DiskRequest, purpose: Purpose) -> DiskTicket {
+        let ticket = DiskTicket(self.next_ticket);
+        self.next_ticket += 1;
+        self.pending.insert(ticket, purpose);
+        self.output(Output::Disk { ticket, request });
+        ticket
+    }
+
+    pub(super) fn on_disk_done(&mut self, ticket: DiskTicket, result: Result<DiskReply, DiskError>) {
+        let Some(purpose) = self.pending.remove(&ticket) else {
+            return;
+        };
+        match purpose {
+            Purpose::Statement { connection, then } => self.statement_disk_done(connection, *then, result),
+            Purpose::OpenDatabase { database } => self.on_database_opened(&database, result),
+            Purpose::Catalog => self.must(result, "a change of master", |_| {}),
+            Purpose::SessionRecord { database, ticket } => {
+                self.must(result, "a session record", |i| {
+                    i.on_session_persisted(&database, ticket)
+                });
+            }
+            Purpose::WitnessRecord { session, ticket } => {
+                self.must(result, "a witness record", |i| {
+                    i.on_witness_persisted(session, ticket)
+                });
+            }
+            Purpose::LogAppend {
+                database,
+                role_sequence,
+                start,
+                end,
+                crc,
+            } => {
+                self.must(result, "a log write", |i| {
+                    i.on_log_hardened(&database, role_sequence, start, end, crc)
+                });
+            }
+            Purpose::Redo { database, to } => {
+                self.must(result, "a data file write", |i| i.on_redone(&database, to));
+            }
+            Purpose::Undo => self.must(result, "a data file write", |_| {}),
+            Purpose::LogTruncate { database, to } => {
+                self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));
+            }
+        }
+    }
+
+    /// Go on if the disk did what the instance relies on; otherwise stop serving anything: an instance that cannot
+    /// write its log or its catalog must not promise anything any more.
+    fn must(
+        &mut self,
+        result: Result<DiskReply, DiskError>,
+        what: &'static str,
+        then: impl FnOnce(&mut Instance),
+    ) {
+        match result {
+            Ok(_) => then(self),
+            Err(error) => {
+                let error = self.disk_failed(what, &error);
+                self.shut_down(&error);
+            }
+        }
+    }
+
+    /// Log a failed disk request and give the error for whoever asked.
+    pub(super) fn disk_failed(&mut self, what: &str, error: &DiskError) -> SqlError {
+        self.emit(InstanceEvent::DiskError {
+            request: what.to_owned(),
+            error: error.to_string(),
+        });
+        let error = msg::DISK_ERROR.with(&[error, &what]);
+        self.log_error(&error);
+        error
+    }
+}

@@ -7,6 +7,7 @@
 //! clock, environment variable, ambient randomness or iteration over a hash map; `tests/tidy.rs` holds that.
 
 pub mod crypto;
+pub mod driver;
 pub mod endpoint;
 pub mod error;
 pub mod instance;

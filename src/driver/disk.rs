@@ -1,0 +1,45 @@
+//! The disk seam: named files with positioned reads and writes, sync that can fail, and a latency to wait out.
+
+use std::fmt::Debug;
+use std::io;
+use std::time::Duration;
+
+/// One directory of files on one system's disk. Names may hold `/`; they are created on demand.
+///
+/// Nothing survives power loss before `sync` of the file *and*, for new or removed names, `sync_dir` returned `Ok`.
+pub trait Disk: Clone + Debug + 'static {
+    type File: DiskFile;
+
+    /// Open for reading and writing; `NotFound` if absent.
+    fn open(&self, name: &str) -> io::Result<Self::File>;
+
+    /// Create a new, empty file; `AlreadyExists` if present.
+    fn create(&self, name: &str) -> io::Result<Self::File>;
+
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Make creations and removals durable.
+    fn sync_dir(&self) -> io::Result<()>;
+
+    /// How long the next operation of `bytes` takes; the driver waits it out before carrying the operation out.
+    fn latency(&self, bytes: usize) -> Duration;
+}
+
+/// An open file. `Send + Sync` only because `redb` asks for it; used from one thread.
+pub trait DiskFile: Debug + Send + Sync + 'static {
+    fn len(&self) -> io::Result<u64>;
+
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Fill `buf` from `offset`; `UnexpectedEof` if the file ends before.
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
+
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    fn set_len(&self, len: u64) -> io::Result<()>;
+
+    /// Make everything written so far durable.
+    fn sync(&self) -> io::Result<()>;
+}

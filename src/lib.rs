@@ -6,6 +6,7 @@
 //! → `instance` → `driver` → `sim` → `cli`. In the layers before `driver` there is no async, socket, file, thread,
 //! clock, environment variable, ambient randomness or iteration over a hash map; `tests/tidy.rs` holds that.
 
+pub mod cli;
 pub mod crypto;
 pub mod driver;
 pub mod endpoint;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod instance;
 pub mod log;
 pub mod session;
+pub mod sim;
 pub mod tsql;
 pub mod types;
 pub mod wire;

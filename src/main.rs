@@ -1,1 +1,8 @@
-fn main() {}
+use std::process::ExitCode;
+
+use mirrorlab::cli;
+use mirrorlab::sim::launch;
+
+fn main() -> ExitCode {
+    cli::main(std::env::args_os(), &launch::instances())
+}

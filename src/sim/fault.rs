@@ -1,0 +1,182 @@
+//! The fault vocabulary: faults are data, in the words of whoever will see them.
+//!
+//! A fault is parsed, recorded, fired, seen to take effect, and healed; how it is done is the stage's business. A
+//! firewall that drops is silence, one that rejects is refusal: different errors on different clocks, so never the same
+//! fault. Source: ours.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::types::InstanceName;
+
+/// One fault and its target. Its duration belongs to the step that fires it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// Firewall rules that swallow packets.
+    Drop(FirewallFault),
+    /// Firewall rules that answer with a reset.
+    Reject(FirewallFault),
+    /// Every packet between `from` and each of `to` is swallowed, both ways.
+    Cut { from: String, to: Vec<String> },
+    /// Packets between two systems take this long.
+    SlowLink {
+        from: String,
+        to: String,
+        latency: Duration,
+    },
+    /// The process dies; the system lives and closes its connections.
+    Kill { instance: InstanceName },
+    /// The process is killed if alive, and started.
+    Restart { instance: InstanceName },
+    /// The machine goes dark; what was not synced is gone.
+    PowerLoss { system: String },
+    /// The machine and its instances start.
+    PowerOn { system: String },
+    /// The process is not scheduled.
+    Pause { instance: InstanceName },
+    /// The system's wall clock jumps.
+    ClockStep { system: String, by_millis: i64 },
+    /// Syncs fail.
+    DiskFailSync { system: String },
+    /// Each disk operation takes this long.
+    DiskSlow { system: String, latency: Duration },
+    /// Nothing more can be written.
+    DiskFull { system: String },
+    /// A system's name no longer resolves.
+    DnsLost { system: String },
+}
+
+/// Which packets a firewall fault is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirewallFault {
+    /// The systems whose firewall gets the rule.
+    pub systems: Vec<String>,
+    pub direction: Direction,
+    pub port: PortSpec,
+    /// Only packets from or to this system.
+    pub peer: Option<String>,
+}
+
+/// From the point of view of the system that has the firewall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    In,
+    Out,
+    Both,
+}
+
+/// Which port a rule is about: the local one inbound, the remote one outbound.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortSpec {
+    Any,
+    Port(u16),
+    /// The port an instance's endpoint listens on when the fault fires.
+    EndpointOf(InstanceName),
+}
+
+/// The names of the kinds, as scenarios and results write them.
+pub const KINDS: [&str; 14] = [
+    "drop",
+    "reject",
+    "cut",
+    "slow_link",
+    "kill",
+    "restart",
+    "power_loss",
+    "power_on",
+    "pause",
+    "clock_step",
+    "disk_fail_sync",
+    "disk_slow",
+    "disk_full",
+    "dns_lost",
+];
+
+impl Fault {
+    /// One of [`KINDS`].
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Drop(_) => "drop",
+            Fault::Reject(_) => "reject",
+            Fault::Cut { .. } => "cut",
+            Fault::SlowLink { .. } => "slow_link",
+            Fault::Kill { .. } => "kill",
+            Fault::Restart { .. } => "restart",
+            Fault::PowerLoss { .. } => "power_loss",
+            Fault::PowerOn { .. } => "power_on",
+            Fault::Pause { .. } => "pause",
+            Fault::ClockStep { .. } => "clock_step",
+            Fault::DiskFailSync { .. } => "disk_fail_sync",
+            Fault::DiskSlow { .. } => "disk_slow",
+            Fault::DiskFull { .. } => "disk_full",
+            Fault::DnsLost { .. } => "dns_lost",
+        }
+    }
+
+    /// Whether it lasts until healed; the others are over as soon as they have happened.
+    pub fn lasts(&self) -> bool {
+        !matches!(
+            self,
+            Fault::Restart { .. } | Fault::PowerOn { .. } | Fault::ClockStep { .. }
+        )
+    }
+}
+
+/// One line: `drop alpha in port 7022`.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
+        match self {
+            Fault::Drop(rule) | Fault::Reject(rule) => write!(f, " {rule}"),
+            Fault::Cut { from, to } => write!(f, " {from} <-> {}", to.join(", ")),
+            Fault::SlowLink { from, to, latency } => write!(f, " {from} <-> {to} {latency:?}"),
+            Fault::Kill { instance } | Fault::Restart { instance } | Fault::Pause { instance } => {
+                write!(f, " {instance}")
+            }
+            Fault::PowerLoss { system }
+            | Fault::PowerOn { system }
+            | Fault::DiskFailSync { system }
+            | Fault::DiskFull { system }
+            | Fault::DnsLost { system } => write!(f, " {system}"),
+            Fault::ClockStep { system, by_millis } => write!(f, " {system} {by_millis:+}ms"),
+            Fault::DiskSlow { system, latency } => write!(f, " {system} {latency:?}"),
+        }
+    }
+}
+
+impl fmt::Display for FirewallFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = match self.direction {
+            Direction::In => "in",
+            Direction::Out => "out",
+            Direction::Both => "both ways",
+        };
+        write!(f, "{} {direction}", self.systems.join(", "))?;
+        match &self.port {
+            PortSpec::Any => {}
+            PortSpec::Port(port) => write!(f, " port {port}")?,
+            PortSpec::EndpointOf(instance) => write!(f, " endpoint of {instance}")?,
+        }
+        match &self.peer {
+            Some(peer) => write!(f, " peer {peer}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_reads_as_one_line() {
+        let fault = Fault::Drop(FirewallFault {
+            systems: vec!["alpha".into()],
+            direction: Direction::In,
+            port: PortSpec::Port(7022),
+            peer: None,
+        });
+        assert_eq!(fault.to_string(), "drop alpha in port 7022");
+        assert!(KINDS.contains(&fault.kind()));
+    }
+}

@@ -1,0 +1,473 @@
+//! Real runs: the stage over the event-driven world, with driver, instances and applications on it.
+//!
+//! Each instance is a process on its system, each client a process on a system of its own, and the scenario's batches come
+//! from a system called `operator`. Instances of one system share its disk: each keeps its databases in a folder of its
+//! own, while files that T-SQL names by path are the system's. Source: ours.
+
+mod faults;
+mod instance_disk;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::client::{BatchClient, ConnectionString, LOGIN_TIMEOUT};
+use super::fault::Fault;
+use super::runner::{Failure, Launch};
+use super::scenario::Scenario;
+use super::script::{CLIENT_TABLE, Played, play};
+use super::stage::{BATCH_TIMEOUT, FaultId, Stage};
+use super::topology::{ClientSpec, InstanceSpec, Topology};
+use super::trace::Recorder;
+use super::workload::{Application, Mix, StopHandle, Workload};
+use super::world::{
+    ClockSetting, ProcessEnv, ProcessId, SystemConfig, SystemId, World, WorldConfig, WorldError,
+};
+use crate::driver::Observer;
+use crate::driver::clock::Clock;
+use crate::driver::disk::{Disk, DiskFile};
+use crate::driver::entropy::Entropy;
+use crate::driver::run::run as drive;
+use crate::driver::store::user_file;
+use crate::instance::io::Core;
+use crate::instance::{Instance, InstanceConfig};
+use crate::types::{InstanceName, Reply, ServerAddress, Source, Timestamp, WorldEvent};
+
+use faults::Fired;
+use instance_disk::InstanceDisk;
+
+/// The system the scenario's own batches come from.
+const OPERATOR: &str = "operator";
+
+/// Transactions of one client, so that the numbers of two never meet.
+const TRANSACTIONS_PER_CLIENT: u64 = 10_000_000;
+
+/// How long a client waits for the answer to one transaction. Source: documented, the default command timeout.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Plays scenarios in the event-driven world. `K` is what an instance is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct EventDriven<K> {
+    /// Makes one instance for one start: what it is, the DNS suffix of its system, a fresh seed.
+    pub boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+}
+
+/// The launch of real runs: instances as they are.
+pub fn instances() -> EventDriven<Instance> {
+    EventDriven { boot }
+}
+
+fn boot(spec: &InstanceSpec, dns_suffix: &str, seed: [u8; 32]) -> Instance {
+    let config = InstanceConfig {
+        name: spec.name.clone(),
+        server_name: spec.server_name(),
+        system: spec.system.clone(),
+        dns_suffix: dns_suffix.to_owned(),
+        client_port: spec.client_port,
+    };
+    Instance::new(config, seed)
+}
+
+impl<K: Core + 'static> Launch for EventDriven<K> {
+    fn play(&self, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Played {
+        let boot = self.boot;
+        let result = World::run(WorldConfig::new(seed), async |world| {
+            let stage = WorldStage::new(world, scenario.topology.clone(), boot, recorder.clone())?;
+            Ok(play(scenario, &stage, recorder).await)
+        });
+        match result.and_then(|played| played) {
+            Ok(played) => played,
+            Err(error) => broken(&error),
+        }
+    }
+}
+
+/// A run that the world could not see through.
+fn broken(error: &WorldError) -> Played {
+    let (check, at) = match error {
+        WorldError::Panicked { at, .. } => ("panic", *at),
+        _ => ("world", Timestamp::ZERO),
+    };
+    let message = error.to_string();
+    Played {
+        failures: vec![Failure {
+            check: check.to_owned(),
+            fingerprint: format!("{check}/{}", message.lines().next().unwrap_or_default()),
+            message,
+            at,
+        }],
+        ..Played::default()
+    }
+}
+
+struct WorldStage<K> {
+    world: World,
+    topology: Topology,
+    boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    recorder: Recorder,
+    systems: BTreeMap<String, SystemId>,
+    operator: SystemId,
+    processes: RefCell<BTreeMap<InstanceName, ProcessId>>,
+    clients: RefCell<BTreeMap<String, RunningClient>>,
+    clocks: RefCell<BTreeMap<String, ClockSetting>>,
+    fired: RefCell<BTreeMap<FaultId, Fired>>,
+}
+
+struct RunningClient {
+    process: ProcessId,
+    stop: Rc<RefCell<Option<StopHandle>>>,
+}
+
+impl<K: Core + 'static> WorldStage<K> {
+    fn new(
+        world: World,
+        topology: Topology,
+        boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+        recorder: Recorder,
+    ) -> Result<Self, WorldError> {
+        let mut systems = BTreeMap::new();
+        let mut clocks = BTreeMap::new();
+        for spec in &topology.systems {
+            let clock = ClockSetting {
+                offset_millis: spec.clock_offset_millis,
+                drift_ppm: spec.clock_drift_ppm,
+            };
+            let mut config = SystemConfig::new(spec.name.clone()).with_clock(clock);
+            if let Some(suffix) = topology.dns_suffix(&spec.name) {
+                config = config.with_dns_suffix(suffix);
+            }
+            systems.insert(spec.name.clone(), world.add_system(config)?);
+            clocks.insert(spec.name.clone(), clock);
+        }
+        for client in &topology.clients {
+            let id = world.add_system(SystemConfig::new(client.name.clone()))?;
+            systems.insert(client.name.clone(), id);
+        }
+        let operator = world.add_system(SystemConfig::new(OPERATOR))?;
+        Ok(WorldStage {
+            world,
+            topology,
+            boot,
+            recorder,
+            systems,
+            operator,
+            processes: RefCell::default(),
+            clients: RefCell::default(),
+            clocks: RefCell::new(clocks),
+            fired: RefCell::default(),
+        })
+    }
+
+    fn tell(&self, event: WorldEvent) {
+        self.recorder.record(self.world.now(), Source::World, event);
+    }
+
+    fn system(&self, name: &str) -> Result<SystemId, String> {
+        self.systems
+            .get(name)
+            .copied()
+            .ok_or_else(|| format!("no system is called {name}"))
+    }
+
+    fn spec(&self, name: &InstanceName) -> Result<&InstanceSpec, String> {
+        self.topology
+            .instances
+            .iter()
+            .find(|i| i.name == *name)
+            .ok_or_else(|| format!("no instance is called {name}"))
+    }
+
+    /// Where clients reach an instance.
+    fn client_address(&self, spec: &InstanceSpec) -> ServerAddress {
+        ServerAddress::new(spec.system.clone(), spec.client_port)
+    }
+
+    fn is_alive(&self, name: &InstanceName) -> bool {
+        let process = self.processes.borrow().get(name).copied();
+        process.is_some_and(|process| self.world.is_alive(process))
+    }
+
+    /// Start an instance that is not running; its system must have power.
+    fn start(&self, name: &InstanceName) -> Result<(), String> {
+        let spec = self.spec(name)?.clone();
+        let system = self.system(&spec.system)?;
+        let suffix = self
+            .topology
+            .dns_suffix(&spec.system)
+            .unwrap_or_default()
+            .to_owned();
+        let boot = self.boot;
+        let recorder = self.recorder.clone();
+        self.tell(WorldEvent::ProcessStarted {
+            instance: name.clone(),
+        });
+        let process = self
+            .world
+            .spawn(system, name.as_str(), move |mut env: ProcessEnv| async move {
+                let core = boot(&spec, &suffix, env.entropy.seed());
+                let disk = InstanceDisk::new(env.disk.clone(), spec.name.as_str());
+                let observer: Observer = {
+                    let recorder = recorder.clone();
+                    let source = Source::Instance(spec.name.clone());
+                    Rc::new(move |at, event| recorder.record(at, source.clone(), event))
+                };
+                drive(core, env.net.clone(), disk, env.clock.clone(), observer).await;
+                // It ended by itself, which it told as an event of its own.
+                let ended = WorldEvent::ProcessKilled {
+                    instance: spec.name.clone(),
+                };
+                recorder.record(env.clock.now().at, Source::World, ended);
+            })
+            .map_err(|e| e.to_string())?;
+        self.processes.borrow_mut().insert(name.clone(), process);
+        Ok(())
+    }
+
+    /// Whether it was alive.
+    fn kill(&self, name: &InstanceName) -> bool {
+        let process = self.processes.borrow_mut().remove(name);
+        let killed = process.is_some_and(|process| self.world.kill(process));
+        if killed {
+            self.tell(WorldEvent::ProcessKilled {
+                instance: name.clone(),
+            });
+        }
+        killed
+    }
+
+    /// The instances of one system, in the order of the scenario.
+    fn instances_of(&self, system: &str) -> Vec<InstanceName> {
+        self.topology
+            .instances
+            .iter()
+            .filter(|i| i.system == system)
+            .map(|i| i.name.clone())
+            .collect()
+    }
+
+    /// Whether the system was up.
+    fn power_off(&self, system: &str) -> Result<bool, String> {
+        let id = self.system(system)?;
+        let alive: Vec<InstanceName> = self
+            .instances_of(system)
+            .into_iter()
+            .filter(|i| self.is_alive(i))
+            .collect();
+        if !self.world.power_off(id) {
+            return Ok(false);
+        }
+        self.tell(WorldEvent::SystemDown {
+            system: system.to_owned(),
+        });
+        for instance in alive {
+            self.processes.borrow_mut().remove(&instance);
+            self.tell(WorldEvent::ProcessKilled { instance });
+        }
+        Ok(true)
+    }
+
+    /// Whether the system was down.
+    fn power_on(&self, system: &str) -> Result<bool, String> {
+        let id = self.system(system)?;
+        if !self.world.power_on(id) {
+            return Ok(false);
+        }
+        self.tell(WorldEvent::SystemUp {
+            system: system.to_owned(),
+        });
+        self.instances_of(system)
+            .iter()
+            .try_for_each(|instance| self.start(instance))?;
+        Ok(true)
+    }
+
+    fn connection_string(&self, client: &ClientSpec) -> Option<ConnectionString> {
+        let address = |name: &InstanceName| self.spec(name).ok().map(|spec| self.client_address(spec));
+        Some(ConnectionString {
+            initial: match client.port {
+                Some(port) => ServerAddress::new(address(&client.initial)?.host(), port),
+                None => address(&client.initial)?,
+            },
+            failover_partner: client.failover_partner.as_ref().and_then(address),
+            database: Some(client.database.as_str().to_owned()),
+            login: "sa".to_owned(),
+            application: client.name.clone(),
+            login_timeout: LOGIN_TIMEOUT,
+            browser: self
+                .topology
+                .instances
+                .iter()
+                .map(|i| (i.server_name(), self.client_address(i)))
+                .collect(),
+        })
+    }
+
+    fn workload(&self, client: &ClientSpec) -> Option<Workload> {
+        let index = self.topology.clients.iter().position(|c| c.name == client.name)?;
+        Some(Workload {
+            connection: self.connection_string(client)?,
+            table: CLIENT_TABLE.to_owned(),
+            interval: Duration::from_secs(1) / client.rate.max(1),
+            mix: Mix {
+                insert: client.mix.insert,
+                update: client.mix.update,
+                transfer: client.mix.transfer,
+                read: client.mix.read,
+            },
+            first_transaction: index as u64 * TRANSACTIONS_PER_CLIENT + 1,
+            query_timeout: QUERY_TIMEOUT,
+        })
+    }
+
+    fn read_file(&self, system: SystemId, path: &str) -> io::Result<Vec<u8>> {
+        let (disk, _) = self.world.disk(system).handle();
+        let file = disk.open(&user_file(path))?;
+        let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    fn write_file(&self, system: SystemId, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let (disk, _) = self.world.disk(system).handle();
+        let name = user_file(path);
+        let file = match disk.create(&name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&name)?,
+            other => other?,
+        };
+        file.set_len(0)?;
+        file.write_all_at(bytes, 0)?;
+        file.sync()?;
+        disk.sync_dir()
+    }
+}
+
+impl<K: Core + 'static> Stage for WorldStage<K> {
+    fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+
+    async fn sleep_until(&self, at: Timestamp) {
+        self.world.run_until(at).await;
+    }
+
+    fn start_instances(&self) -> Result<(), String> {
+        let instances: Vec<InstanceName> = self.topology.instances.iter().map(|i| i.name.clone()).collect();
+        instances.iter().try_for_each(|i| self.start(i))
+    }
+
+    async fn batches(&self, on: &InstanceName, batches: &[String]) -> (Vec<Reply>, Option<String>) {
+        let address = match self.spec(on) {
+            Ok(spec) => self.client_address(spec),
+            Err(error) => return (Vec::new(), Some(error)),
+        };
+        let batches = batches.to_vec();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        let spawned = self.world.spawn(self.operator, OPERATOR, move |env| async move {
+            let _ = answer.send(converse(env, address, batches).await);
+        });
+        match spawned {
+            Err(error) => (Vec::new(), Some(error.to_string())),
+            Ok(_) => answered
+                .await
+                .unwrap_or_else(|_| (Vec::new(), Some("the operator's process ended".into()))),
+        }
+    }
+
+    fn copy_file(&self, path: &str, from: &str, to: &str) -> Result<(), String> {
+        let (source, target) = (self.system(from)?, self.system(to)?);
+        let bytes = self
+            .read_file(source, path)
+            .map_err(|e| format!("reading it on {from}: {e}"))?;
+        self.write_file(target, path, &bytes)
+            .map_err(|e| format!("writing it on {to}: {e}"))
+    }
+
+    fn fire(
+        &self,
+        id: FaultId,
+        fault: &Fault,
+        port_of: &dyn Fn(&InstanceName) -> Option<u16>,
+    ) -> Result<(), String> {
+        let fired = self.break_it(fault, port_of)?;
+        self.fired.borrow_mut().insert(id, fired);
+        Ok(())
+    }
+
+    fn heal(&self, id: FaultId) -> Result<(), String> {
+        let healed = match self.fired.borrow_mut().get_mut(&id) {
+            Some(fired) => fired.healing(),
+            None => return Ok(()),
+        };
+        self.mend(healed)
+    }
+
+    fn took_effect(&self, id: FaultId) -> bool {
+        self.fired.borrow().get(&id).is_some_and(Fired::took_effect)
+    }
+
+    fn start_client(&self, client: &ClientSpec) -> Result<(), String> {
+        let system = self.system(&client.name)?;
+        let workload = self
+            .workload(client)
+            .ok_or_else(|| format!("client {} names an unknown instance", client.name))?;
+        let rng = self.world.streams().stream(&format!("client/{}", client.name));
+        let stop: Rc<RefCell<Option<StopHandle>>> = Rc::default();
+        let (recorder, handle, name) = (self.recorder.clone(), stop.clone(), client.name.clone());
+        let process = self
+            .world
+            .spawn(system, &client.name, move |env| async move {
+                let observer: Observer =
+                    Rc::new(move |at, event| recorder.record(at, Source::Client(name.clone()), event));
+                let application =
+                    Application::new(workload, env.net.clone(), env.clock.clone(), rng, observer);
+                *handle.borrow_mut() = Some(application.stop_handle());
+                application.run().await;
+            })
+            .map_err(|e| e.to_string())?;
+        let running = RunningClient { process, stop };
+        if let Some(before) = self.clients.borrow_mut().insert(client.name.clone(), running) {
+            self.world.kill(before.process);
+        }
+        Ok(())
+    }
+
+    fn stop_client(&self, name: &str) {
+        if let Some(client) = self.clients.borrow().get(name)
+            && let Some(stop) = &*client.stop.borrow()
+        {
+            stop.stop();
+        }
+    }
+}
+
+/// Connect, execute in order, stop at the first error.
+async fn converse(
+    env: ProcessEnv,
+    address: ServerAddress,
+    batches: Vec<String>,
+) -> (Vec<Reply>, Option<String>) {
+    let mut replies = Vec::new();
+    let mut client = match BatchClient::connect(&env.net, &env.clock, &address, BATCH_TIMEOUT).await {
+        Ok(client) => client,
+        Err(error) => return (replies, Some(error.to_string())),
+    };
+    for batch in batches {
+        match client.execute(&batch, BATCH_TIMEOUT).await {
+            Ok(reply) => {
+                let ended = reply.error().is_some();
+                replies.push(reply);
+                if ended {
+                    break;
+                }
+            }
+            Err(error) => return (replies, Some(error.to_string())),
+        }
+    }
+    (replies, None)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! What the oracles remember between events: who mirrors what with whom, and what each log disk holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::{
+    DatabaseName, Event, Guid, InstanceName, Lsn, RoleSequence, SessionEvent, Source, Stamped, WorldEvent,
+};
+
+/// The instance and session event of a trace line, if it is one.
+pub(super) fn session_event(stamped: &Stamped) -> Option<(&InstanceName, &SessionEvent)> {
+    match (&stamped.source, &stamped.event) {
+        (Source::Instance(who), Event::Session(event)) => Some((who, event)),
+        _ => None,
+    }
+}
+
+/// Which instances are partners of which session.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    of: BTreeMap<(InstanceName, DatabaseName), Guid>,
+    /// Databases for which an operator said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
+    unsafe_now: BTreeSet<String>,
+}
+
+impl Sessions {
+    pub(super) fn observe(&mut self, stamped: &Stamped) {
+        match &stamped.event {
+            Event::World(WorldEvent::Step { text }) => self.on_command(text),
+            Event::Session(SessionEvent::Configured {
+                database, session, ..
+            }) => {
+                if let Source::Instance(who) = &stamped.source {
+                    self.of.insert((who.clone(), database.clone()), *session);
+                }
+            }
+            Event::Session(SessionEvent::Removed { database, .. }) => {
+                if let Source::Instance(who) = &stamped.source {
+                    self.of.remove(&(who.clone(), database.clone()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn session(&self, who: &InstanceName, database: &DatabaseName) -> Option<Guid> {
+        self.of.get(&(who.clone(), database.clone())).copied()
+    }
+
+    /// The other partner of the session `who` has for `database`.
+    pub(super) fn partner(&self, who: &InstanceName, database: &DatabaseName) -> Option<&InstanceName> {
+        let session = self.session(who, database)?;
+        self.of
+            .iter()
+            .find(|((other, d), s)| other != who && d == database && **s == session)
+            .map(|((other, _), _)| other)
+    }
+
+    /// Sessions that both partners have, with their database and the partners.
+    pub(super) fn pairs(&self) -> Vec<(DatabaseName, InstanceName, InstanceName)> {
+        let mut pairs = Vec::new();
+        for (who, database) in self.of.keys() {
+            if let Some(other) = self.partner(who, database)
+                && who < other
+            {
+                pairs.push((database.clone(), who.clone(), other.clone()));
+            }
+        }
+        pairs
+    }
+
+    pub(super) fn is_safety_full(&self, database: &DatabaseName) -> bool {
+        !self.unsafe_now.contains(&database.as_str().to_ascii_uppercase())
+    }
+
+    /// `ALTER DATABASE x SET PARTNER SAFETY OFF | FULL`, anywhere in a step's text.
+    fn on_command(&mut self, text: &str) {
+        let upper = text.to_ascii_uppercase();
+        let words: Vec<&str> = upper
+            .split(|c: char| c.is_whitespace() || c == ';' || c == ':')
+            .filter(|w| !w.is_empty())
+            .collect();
+        for window in words.windows(7) {
+            if let ["ALTER", "DATABASE", name, "SET", "PARTNER", "SAFETY", level] = window {
+                let name = name.trim_matches(|c| matches!(c, '[' | ']' | '"')).to_owned();
+                match *level {
+                    "OFF" => self.unsafe_now.insert(name),
+                    _ => self.unsafe_now.remove(&name),
+                };
+            }
+        }
+    }
+}
+
+/// A block of log as an event describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    pub start: Lsn,
+    pub end: Lsn,
+    pub crc: u32,
+    pub role_sequence: RoleSequence,
+}
+
+impl Block {
+    /// Whether two blocks cannot both be part of one log: same extent, other bytes.
+    pub(super) fn contradicts(&self, other: &Block) -> bool {
+        self.start == other.start && self.end == other.end && self.crc != other.crc
+    }
+}
+
+/// The hardened log of each copy since its session was configured.
+#[derive(Debug, Default)]
+pub(super) struct HardenedLogs {
+    logs: BTreeMap<(InstanceName, DatabaseName), HardenedLog>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct HardenedLog {
+    blocks: BTreeMap<Lsn, Block>,
+    /// Up to where it is known to be on disk.
+    pub end: Option<Lsn>,
+}
+
+impl HardenedLog {
+    /// The block that holds the byte before `lsn`.
+    pub(super) fn block_before(&self, lsn: Lsn) -> Option<Block> {
+        let (_, block) = self.blocks.range(..lsn).next_back()?;
+        (lsn <= block.end).then_some(*block)
+    }
+
+    pub(super) fn at(&self, start: Lsn) -> Option<&Block> {
+        self.blocks.get(&start)
+    }
+
+    pub(super) fn reaches(&self, lsn: Lsn) -> bool {
+        self.end.is_some_and(|end| end >= lsn)
+    }
+
+    fn cut(&mut self, to: Lsn) {
+        self.blocks.retain(|_, block| block.end <= to);
+        self.end = Some(to);
+    }
+}
+
+impl HardenedLogs {
+    pub(super) fn observe(&mut self, who: &InstanceName, event: &SessionEvent) {
+        match event {
+            SessionEvent::Configured { database, .. } => {
+                self.logs.remove(&(who.clone(), database.clone()));
+            }
+            SessionEvent::LogHardened {
+                database,
+                role_sequence,
+                start,
+                end,
+                crc,
+            } => {
+                let log = self.logs.entry((who.clone(), database.clone())).or_default();
+                let block = Block {
+                    start: *start,
+                    end: *end,
+                    crc: *crc,
+                    role_sequence: *role_sequence,
+                };
+                log.blocks.insert(*start, block);
+                log.end = Some(log.end.map_or(*end, |known| known.max(*end)));
+            }
+            SessionEvent::LogReverted { database, to, .. } => {
+                let log = self.logs.entry((who.clone(), database.clone())).or_default();
+                log.cut(*to);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn log(&self, who: &InstanceName, database: &DatabaseName) -> Option<&HardenedLog> {
+        self.logs.get(&(who.clone(), database.clone()))
+    }
+}

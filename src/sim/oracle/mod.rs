@@ -1,0 +1,73 @@
+//! One file per promise: what must hold of every run, judged from the trace alone.
+//!
+//! An oracle sees each event as it happens and gets a last word when the run is over. It keeps its own history of what
+//! instances did and clients were told, and never asks an implementation for its opinion. What looks like a bug and is
+//! documented (a forced service that loses commits, a principal that stops for want of quorum …) stays quiet; the tests
+//! of each oracle show it both quiet and red. Source: documented, by page in each file.
+
+mod auto_failover_guard;
+mod clients_never_on_endpoint;
+mod heals_to_synchronized;
+mod history;
+mod log_prefix;
+mod no_acked_commit_lost;
+mod no_connect_no_session;
+mod one_acker_per_role_seq;
+mod required_never_clear;
+mod role_seq_monotone;
+mod sync_ack_means_both_hardened;
+
+use std::collections::BTreeMap;
+
+use crate::types::{DatabaseName, Stamped, Timestamp};
+
+pub use heals_to_synchronized::HEALS_WITHIN;
+
+/// A promise that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The name of the promise.
+    pub oracle: &'static str,
+    /// The same for every occurrence of one mistake, whatever the seed: promise and the names involved, no times.
+    pub fingerprint: String,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+/// What is known when the run is over, beside the trace.
+#[derive(Debug, Clone, Default)]
+pub struct End {
+    pub at: Timestamp,
+    /// What the serving principal of each database answers to a full read of the clients' table, by key.
+    pub tables: BTreeMap<DatabaseName, BTreeMap<i64, i64>>,
+    /// Which database each client works on.
+    pub databases: BTreeMap<String, DatabaseName>,
+}
+
+/// Judges one promise.
+pub trait Oracle {
+    fn observe(&mut self, event: &Stamped, out: &mut Vec<Violation>);
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let _ = (end, out);
+    }
+}
+
+/// A fresh set of all of them.
+pub fn all() -> Vec<Box<dyn Oracle>> {
+    vec![
+        Box::<one_acker_per_role_seq::OneAckerPerRoleSeq>::default(),
+        Box::<no_acked_commit_lost::NoAckedCommitLost>::default(),
+        Box::<sync_ack_means_both_hardened::SyncAckMeansBothHardened>::default(),
+        Box::<log_prefix::LogPrefix>::default(),
+        Box::<role_seq_monotone::RoleSeqMonotone>::default(),
+        Box::<auto_failover_guard::AutoFailoverGuard>::default(),
+        Box::<required_never_clear::RequiredNeverClear>::default(),
+        Box::<no_connect_no_session::NoConnectNoSession>::default(),
+        Box::<clients_never_on_endpoint::ClientsNeverOnEndpoint>::default(),
+        Box::<heals_to_synchronized::HealsToSynchronized>::default(),
+    ]
+}
+
+#[cfg(test)]
+mod testing;

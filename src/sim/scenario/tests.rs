@@ -1,0 +1,202 @@
+//! The built-in scenarios are sound, and each mistake in one is named with its place.
+
+use super::*;
+use crate::sim::fault::{Direction, PortSpec};
+use crate::tsql::{parse, split_batches};
+
+const HEAD: &str = r#"
+promise = "P."
+risk = "R."
+until = "30s"
+extends = "trio"
+"#;
+const EXPECT: &str = "\n[[expect]]\nno_failover = true\n";
+
+fn load(body: &str) -> Result<Scenario, ScenarioError> {
+    let mut library = Library::built_in();
+    library.insert("test/case", &format!("{HEAD}{body}{EXPECT}"));
+    library.load("test/case")
+}
+
+fn error(body: &str) -> ScenarioError {
+    load(body).expect_err(body)
+}
+
+#[test]
+fn every_built_in_scenario_is_valid_and_has_a_promise() {
+    let library = Library::built_in();
+    let names: Vec<&str> = library.names().collect();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        let scenario = library.load(name).unwrap_or_else(|e| panic!("{}", e.report()));
+        assert_eq!(scenario.name, name);
+        assert!(
+            scenario.promise.ends_with('.') && scenario.risk.ends_with('.'),
+            "{name}"
+        );
+        assert!(!scenario.seeds.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_t_sql_of_every_built_in_scenario_parses() {
+    let library = Library::built_in();
+    let mut batches = 0;
+    for name in library.names() {
+        let scenario = library.load(name).unwrap_or_else(|e| panic!("{}", e.report()));
+        let set_up = scenario.setup.iter().filter_map(|s| match s {
+            Setup::Sql { sql, .. } => Some(sql),
+            Setup::CopyFile { .. } | Setup::Wait { .. } => None,
+        });
+        let steps = scenario.steps.iter().filter_map(|s| match &s.action {
+            Action::Sql { sql, .. } => Some(sql),
+            _ => None,
+        });
+        let queries = scenario.expects.iter().filter_map(|e| match &e.what {
+            Expectation::Rows { query, .. } => Some(query),
+            _ => None,
+        });
+        for script in set_up.chain(steps).chain(queries) {
+            for batch in split_batches(script) {
+                batches += 1;
+                if let Err(error) = parse(&batch.text) {
+                    panic!("{name}: {error}\n{}", batch.text);
+                }
+            }
+        }
+    }
+    assert!(batches > 100);
+}
+
+#[test]
+fn a_step_is_read_as_it_is_written() {
+    let scenario = load(
+        r#"
+[[step]]
+at = "12s"
+fault = { kind = "drop", system = "ALPHA", direction = "in", port = 7022, lasts = "1m" }
+"#,
+    )
+    .unwrap_or_else(|e| panic!("{}", e.report()));
+    let [step] = scenario.steps.as_slice() else {
+        panic!("{:?}", scenario.steps)
+    };
+    assert_eq!(step.begin, Begin::At(Duration::from_secs(12)));
+    let Action::Fault {
+        fault: Fault::Drop(rule),
+        lasts,
+    } = &step.action
+    else {
+        panic!("{step:?}")
+    };
+    assert_eq!(*lasts, Some(Duration::from_secs(60)));
+    assert_eq!(rule.systems, ["alpha"]);
+    assert_eq!(rule.direction, Direction::In);
+    assert_eq!(rule.port, PortSpec::Port(7022));
+    assert_eq!(scenario.seeds, [1]);
+}
+
+#[test]
+fn a_client_starts_with_the_scenario_unless_a_step_starts_it() {
+    let client = "[[client]]\nname = \"app\"\ninitial = \"alpha\"\n";
+    let first = |scenario: Scenario| scenario.topology.clients[0].from;
+    let by_itself = load(client).map(first).ok().flatten();
+    assert_eq!(by_itself, Some(Duration::ZERO));
+    let step = "[[step]]\nat = \"1s\"\nstart_client = \"app\"\n";
+    let by_step = load(&format!("{client}{step}")).map(first).ok().flatten();
+    assert_eq!(by_step, None);
+}
+
+#[test]
+fn unknown_keys_and_names_are_errors_with_a_hint() {
+    let e = error("[[step]]\nat = \"1s\"\nfalt = { kind = \"kill\", instance = \"alpha\" }\n");
+    assert_eq!(e.hint.as_deref(), Some("did you mean `fault`?"));
+    assert_eq!(e.place, Some((8, 1)));
+
+    let e = error("[[step]]\nat = \"1s\"\nfault = { kind = \"kill\", instance = \"alhpa\" }\n");
+    assert_eq!(e.hint.as_deref(), Some("did you mean `alpha`?"));
+    assert_eq!(e.place.map(|(line, _)| line), Some(8));
+
+    let e = error("[[step]]\nat = \"1s\"\nfault = { kind = \"kil\", instance = \"alpha\" }\n");
+    assert_eq!(e.hint.as_deref(), Some("did you mean `kill`?"));
+
+    let e = error("[[step]]\nat = \"1s\"\nfault = { kind = \"kill\", instance = \"alpha\", port = 1 }\n");
+    assert!(matches!(e.problem, Problem::Misplaced { .. }), "{e}");
+}
+
+#[test]
+fn times_are_checked() {
+    let step = |at: &str| format!("[[step]]\nat = \"{at}\"\nheal_all = true\n");
+    assert!(matches!(error(&step("12")).problem, Problem::BadDuration(_)));
+    assert!(matches!(error(&step("31s")).problem, Problem::AfterEnd { .. }));
+    let twice = format!("{}{}", step("5s"), step("4s"));
+    assert!(matches!(error(&twice).problem, Problem::OutOfOrder { .. }));
+    let forever =
+        "[[step]]\nat = \"1s\"\nfault = { kind = \"restart\", instance = \"beta\", lasts = \"1s\" }\n";
+    assert!(matches!(error(forever).problem, Problem::Misplaced { .. }));
+}
+
+#[test]
+fn a_step_does_exactly_one_thing() {
+    let two = "[[step]]\nat = \"1s\"\nheal_all = true\nwait = \"1s\"\n";
+    assert!(matches!(error(two).problem, Problem::TooMany { count: 2, .. }));
+    assert!(matches!(
+        error("[[step]]\nat = \"1s\"\n").problem,
+        Problem::Empty { .. }
+    ));
+    assert!(matches!(
+        error("[[step]]\nheal_all = true\n").problem,
+        Problem::Missing("at")
+    ));
+}
+
+#[test]
+fn bad_values_name_what_there_is() {
+    let e = error("[[expect]]\non = \"beta\"\nstate = \"SYNCRONIZED\"\n");
+    assert_eq!(e.hint.as_deref(), Some("did you mean `SYNCHRONIZED`?"));
+    let e = error("[[expect]]\non = \"beta\"\nerror_log = 99999\n");
+    assert!(matches!(e.problem, Problem::BadValue { .. }), "{e}");
+    let e = error("[[instance]]\nname = \"Beta\"\n");
+    assert!(matches!(e.problem, Problem::Duplicate { .. }), "{e}");
+}
+
+#[test]
+fn what_a_scenario_needs_is_asked_for() {
+    let mut library = Library::built_in();
+    library.insert("test/empty", "promise = \"P.\"\nrisk = \"R.\"\nuntil = \"1s\"\n");
+    let e = library.load("test/empty").expect_err("it shows nothing");
+    assert_eq!(e.problem, Problem::NoExpectation);
+    library.insert("test/none", "risk = \"R.\"\nuntil = \"1s\"\n");
+    let e = library.load("test/none").expect_err("it promises nothing");
+    assert_eq!(e.problem, Problem::Missing("promise"));
+    library.insert("test/base", "promise = \"P.\"\nextends = \"troi\"\n");
+    let e = library.load("test/base").expect_err("no such shared file");
+    assert_eq!(e.hint.as_deref(), Some("did you mean `trio`?"));
+}
+
+#[test]
+fn extending_in_a_circle_is_refused() {
+    let mut library = Library::default();
+    library.insert("_shared/one", "extends = \"two\"\n");
+    library.insert("_shared/two", "extends = \"one\"\n");
+    library.insert("test/circle", "promise = \"P.\"\nextends = \"one\"\n");
+    let e = library.load("test/circle").expect_err("a circle");
+    assert!(matches!(e.problem, Problem::Cycle(_)), "{e}");
+}
+
+#[test]
+fn a_report_shows_the_line_and_the_hint() {
+    let report = error("[[step]]\nat = \"1s\"\nfault = { kind = \"kill\", instance = \"alhpa\" }\n").report();
+    assert!(report.starts_with("test/case.toml:8:"), "{report}");
+    assert!(report.contains("instance = \"alhpa\""), "{report}");
+    assert!(report.contains("did you mean `alpha`?"), "{report}");
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    proptest::proptest!(|(text in ".{0,200}")| {
+        let mut library = Library::built_in();
+        library.insert("test/any", &text);
+        let _ = library.load("test/any").map_err(|e| e.report());
+    });
+}

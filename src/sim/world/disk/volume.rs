@@ -1,0 +1,359 @@
+//! The medium: names and files with what is on it already and what a power loss would undo, and the faults in force.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_core::Rng;
+
+use super::super::counters::Effect;
+use super::{DiskFault, Torn, lock};
+
+/// The unit a medium writes whole or not at all.
+pub const SECTOR: usize = 512;
+
+/// No file grows beyond this; a write there is a mistake of the caller and fails.
+pub(super) const FILE_BYTES_MAX: u64 = 1 << 32;
+
+/// What is undone at once.
+const BLOCK: usize = 4096;
+
+pub(super) struct Volume {
+    names: BTreeMap<String, Arc<Mutex<Inode>>>,
+    durable_names: BTreeMap<String, Arc<Mutex<Inode>>>,
+    faults: BTreeMap<u64, (DiskFault, Effect)>,
+    next_fault: u64,
+    /// Felt by faults that have ended.
+    felt_before: u64,
+    latency: (Duration, Duration),
+    rng: ChaCha8Rng,
+    pub(super) syncs: u64,
+}
+
+impl Volume {
+    pub(super) fn new(latency: (Duration, Duration), rng: ChaCha8Rng) -> Self {
+        Volume {
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            next_fault: 0,
+            felt_before: 0,
+            latency,
+            rng,
+            syncs: 0,
+        }
+    }
+
+    pub(super) fn open(&self, name: &str) -> io::Result<Arc<Mutex<Inode>>> {
+        self.names.get(name).cloned().ok_or_else(|| missing(name))
+    }
+
+    pub(super) fn create(&mut self, name: &str) -> io::Result<Arc<Mutex<Inode>>> {
+        if self.names.contains_key(name) {
+            let text = format!("{name}: a file of this name exists");
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        }
+        let inode = Arc::new(Mutex::new(Inode::default()));
+        self.names.insert(name.to_owned(), inode.clone());
+        Ok(inode)
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> io::Result<()> {
+        self.names.remove(name).map(drop).ok_or_else(|| missing(name))
+    }
+
+    pub(super) fn sync_names(&mut self) {
+        self.syncs += 1;
+        if !self.lies() {
+            self.durable_names = self.names.clone();
+        }
+    }
+
+    /// Whether the file is to be hardened; an error if this sync fails.
+    pub(super) fn sync_file(&mut self, name: &str) -> io::Result<bool> {
+        self.syncs += 1;
+        for (fault, effect) in self.faults.values_mut() {
+            if let DiskFault::FailSyncs { count } = fault
+                && *count > 0
+            {
+                *count -= 1;
+                effect.hit();
+                return Err(io::Error::other(format!("{name}: sync failed (disk fault)")));
+            }
+        }
+        Ok(!self.lies())
+    }
+
+    fn lies(&self) -> bool {
+        let lying = self
+            .faults
+            .values()
+            .find(|(fault, _)| *fault == DiskFault::LyingSync);
+        lying.inspect(|(_, effect)| effect.hit()).is_some()
+    }
+
+    /// Fails the operation on `name` if an I/O error is due.
+    pub(super) fn strike(&mut self, name: &str) -> io::Result<()> {
+        for (fault, effect) in self.faults.values_mut() {
+            let DiskFault::IoErrors { count, file } = fault else {
+                continue;
+            };
+            if *count == Some(0) || !name.contains(file.as_str()) {
+                continue;
+            }
+            if let Some(count) = count {
+                *count -= 1;
+            }
+            effect.hit();
+            return Err(io::Error::other(format!("{name}: I/O error (disk fault)")));
+        }
+        Ok(())
+    }
+
+    /// Fails if `growth` more bytes do not fit.
+    pub(super) fn reserve(&mut self, name: &str, growth: u64) -> io::Result<()> {
+        if growth == 0 {
+            return Ok(());
+        }
+        for (fault, effect) in self.faults.values() {
+            let DiskFault::Full { capacity_bytes } = fault else {
+                continue;
+            };
+            let used: u64 = self.names.values().map(|inode| lock(inode).len()).sum();
+            if used.saturating_add(growth) > *capacity_bytes {
+                effect.hit();
+                let text =
+                    format!("{name}: {growth} more bytes do not fit, {used} of {capacity_bytes} are used");
+                return Err(io::Error::new(io::ErrorKind::StorageFull, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Between the two bounds, plus a microsecond for each KiB, plus what slowness adds.
+    pub(super) fn latency(&mut self, bytes: usize) -> Duration {
+        let (least, most) = self.latency;
+        let width = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
+        let drawn = if width == 0 {
+            0
+        } else {
+            self.rng.next_u64() % width.saturating_add(1)
+        };
+        let mut latency = least + Duration::from_micros(drawn) + Duration::from_micros(bytes as u64 / 1024);
+        for (fault, effect) in self.faults.values() {
+            if let DiskFault::Slow { extra } = fault {
+                effect.hit();
+                latency += *extra;
+            }
+        }
+        latency
+    }
+
+    pub(super) fn lose_power(&mut self) {
+        let torn = self.faults.values().find_map(|(fault, effect)| match fault {
+            DiskFault::TornWrites { keep } => Some((*keep, effect.clone())),
+            _ => None,
+        });
+        self.names = self.durable_names.clone();
+        for inode in self.names.values() {
+            let mut inode = lock(inode);
+            match &torn {
+                Some((keep, effect)) => {
+                    if inode.tear(*keep, &mut self.rng) {
+                        effect.hit();
+                    }
+                }
+                None => inode.undo(),
+            }
+        }
+    }
+
+    pub(super) fn inject(&mut self, fault: DiskFault) -> io::Result<(u64, Effect)> {
+        let effect = Effect::default();
+        if let DiskFault::BitRot { file, offset, mask } = &fault {
+            let inode = self.open(file)?;
+            lock(&inode).rot(file, *offset, *mask)?;
+            effect.hit();
+        }
+        let id = self.next_fault;
+        self.next_fault += 1;
+        self.faults.insert(id, (fault, effect.clone()));
+        Ok((id, effect))
+    }
+
+    pub(super) fn heal(&mut self, id: u64) -> bool {
+        let healed = self.faults.remove(&id);
+        self.felt_before += healed.as_ref().map_or(0, |(_, effect)| effect.hits());
+        healed.is_some()
+    }
+
+    pub(super) fn faults_felt(&self) -> u64 {
+        self.felt_before + self.faults.values().map(|(_, effect)| effect.hits()).sum::<u64>()
+    }
+
+    pub(super) fn files(&self) -> Vec<(String, u64)> {
+        let file = |(name, inode): (&String, &Arc<Mutex<Inode>>)| (name.clone(), lock(inode).len());
+        self.names.iter().map(file).collect()
+    }
+}
+
+fn missing(name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{name}: no such file"))
+}
+
+/// A file: what is read now, and how to return to what is on the medium.
+#[derive(Default)]
+pub(super) struct Inode {
+    view: Vec<u8>,
+    /// The medium's length.
+    durable_len: usize,
+    /// The medium's content of every block that differs or may differ, by its number; cut off at the medium's end.
+    undo: BTreeMap<usize, Vec<u8>>,
+}
+
+impl Inode {
+    pub(super) fn len(&self) -> u64 {
+        self.view.len() as u64
+    }
+
+    pub(super) fn read(&self, name: &str, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let bytes = start
+            .checked_add(buf.len())
+            .and_then(|end| self.view.get(start..end));
+        let bytes = bytes.ok_or_else(|| {
+            let text = format!(
+                "{name}: {} bytes at {offset} reach beyond its {}",
+                buf.len(),
+                self.view.len()
+            );
+            io::Error::new(io::ErrorKind::UnexpectedEof, text)
+        })?;
+        buf.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// The caller has checked `offset + bytes.len()` against `FILE_BYTES_MAX`.
+    pub(super) fn write(&mut self, bytes: &[u8], offset: u64) {
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let end = start + bytes.len();
+        if bytes.is_empty() {
+            return;
+        }
+        self.remember(start.min(self.view.len()), end);
+        if end > self.view.len() {
+            self.view.resize(end, 0);
+        }
+        self.view[start..end].copy_from_slice(bytes);
+    }
+
+    pub(super) fn set_len(&mut self, len: u64) {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        self.remember(len.min(self.view.len()), self.view.len());
+        self.view.resize(len, 0);
+    }
+
+    /// Everything written is on the medium.
+    pub(super) fn harden(&mut self) {
+        self.undo.clear();
+        self.durable_len = self.view.len();
+    }
+
+    /// Back to what is on the medium.
+    pub(super) fn undo(&mut self) {
+        self.view.resize(self.durable_len, 0);
+        for (block, bytes) in std::mem::take(&mut self.undo) {
+            let start = block * BLOCK;
+            self.view[start..start + bytes.len()].copy_from_slice(&bytes);
+        }
+    }
+
+    /// Back to what is on the medium, except for some of the unsynced sectors. Whether any survived or was lost.
+    pub(super) fn tear(&mut self, keep: Torn, rng: &mut ChaCha8Rng) -> bool {
+        let sectors = self.unsynced_sectors();
+        let written = std::mem::take(&mut self.view);
+        self.view.clone_from(&written);
+        self.undo();
+        let kept: Vec<usize> = match keep {
+            Torn::Prefix => sectors[..prefix(sectors.len(), rng)].to_vec(),
+            Torn::Scattered => sectors
+                .iter()
+                .copied()
+                .filter(|_| rng.next_u32() & 1 == 0)
+                .collect(),
+        };
+        for sector in kept {
+            let start = sector * SECTOR;
+            let end = (start + SECTOR).min(written.len());
+            if self.view.len() < end {
+                self.view.resize(end, 0);
+            }
+            self.view[start..end].copy_from_slice(&written[start..end]);
+        }
+        self.harden();
+        !sectors.is_empty()
+    }
+
+    /// Flips bits on the medium and in what is read from it.
+    pub(super) fn rot(&mut self, name: &str, offset: u64, mask: u8) -> io::Result<()> {
+        let at = usize::try_from(offset).unwrap_or(usize::MAX);
+        let len = self.view.len();
+        let byte = self.view.get_mut(at).ok_or_else(|| {
+            let text = format!("{name}: there is no byte at {offset} to rot, it has {len}");
+            io::Error::new(io::ErrorKind::InvalidInput, text)
+        })?;
+        *byte ^= mask;
+        if let Some(byte) = self
+            .undo
+            .get_mut(&(at / BLOCK))
+            .and_then(|block| block.get_mut(at % BLOCK))
+        {
+            *byte ^= mask;
+        }
+        Ok(())
+    }
+
+    /// Saves the medium's content of the blocks from `start` to `end` before they change.
+    fn remember(&mut self, start: usize, end: usize) {
+        let end = end.min(self.durable_len);
+        if start >= end {
+            return;
+        }
+        for block in start / BLOCK..=(end - 1) / BLOCK {
+            let from = block * BLOCK;
+            let to = (from + BLOCK).min(self.durable_len);
+            let view = &self.view;
+            self.undo.entry(block).or_insert_with(|| view[from..to].to_vec());
+        }
+    }
+
+    /// Sectors of what is read now that differ from the medium, in file order.
+    fn unsynced_sectors(&self) -> Vec<usize> {
+        let count = self.view.len().div_ceil(SECTOR);
+        (0..count).filter(|sector| self.is_unsynced(*sector)).collect()
+    }
+
+    fn is_unsynced(&self, sector: usize) -> bool {
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.view.len());
+        if end > self.durable_len {
+            return true;
+        }
+        let Some(block) = self.undo.get(&(start / BLOCK)) else {
+            return false;
+        };
+        let within = start % BLOCK;
+        block.get(within..within + (end - start)) != Some(&self.view[start..end])
+    }
+}
+
+/// How many of `count` leading sectors survive: some, not all; of a single one, by the toss of a coin.
+fn prefix(count: usize, rng: &mut ChaCha8Rng) -> usize {
+    match count {
+        0 => 0,
+        1 => usize::from(rng.next_u32() & 1 == 0),
+        _ => 1 + usize::try_from(rng.next_u64() % (count as u64 - 1)).unwrap_or(0),
+    }
+}

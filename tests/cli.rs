@@ -1,0 +1,174 @@
+//! The command line: what is wrong is said clearly, on the standard error, with exit code 2.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn mirrorlab(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mirrorlab"))
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("the program runs")
+}
+
+/// Exit code 2, nothing on the standard output; what the standard error says.
+fn complaint(args: &[&str]) -> String {
+    let output = mirrorlab(args);
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
+    let text = String::from_utf8(output.stderr).expect("messages are UTF-8");
+    assert!(!text.contains("panicked"), "{text}");
+    text
+}
+
+fn scratch(name: &str, text: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cli");
+    std::fs::create_dir_all(&folder).expect("a scratch folder");
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("a scratch file");
+    path
+}
+
+#[test]
+fn wrong_arguments_are_explained() {
+    assert!(complaint(&["run", "--seed", "x"]).contains("invalid value 'x' for '--seed <N>'"));
+    assert!(complaint(&["run", "--seed", "-1"]).contains("-1"));
+    assert!(complaint(&["run", "--seeds", "3..1"]).contains("'3..1' is not a list of seeds"));
+    assert!(complaint(&["run", "--seed", "1", "--seeds", "1..2"]).contains("cannot be used with"));
+    assert!(complaint(&["run", "--jobs", "0"]).contains("0 is not in 1..=1024"));
+    assert!(complaint(&["run", "--format", "xml"]).contains("possible values: pretty, json"));
+    assert!(complaint(&["repro", "failover/automatic_on_kill"]).contains("not a scenario and a seed"));
+    assert!(complaint(&["repro", "failover@1"]).contains("not a scenario and a seed"));
+    assert!(complaint(&["check"]).contains("<PATH>..."));
+}
+
+#[test]
+fn a_scenario_that_is_not_there_gets_a_suggestion() {
+    let text = complaint(&["run", "failover/automatic_on_kil"]);
+    assert!(
+        text.contains("did you mean `failover/automatic_on_kill`?"),
+        "{text}"
+    );
+    let text = complaint(&["run", "nowhere/at_all.toml"]);
+    assert!(text.contains("there is no such file"), "{text}");
+    let text = complaint(&["check", "nowhere/at_all.toml"]);
+    assert!(text.contains("cannot read it"), "{text}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_named() {
+    let text = complaint(&[
+        "run",
+        "endpoint/port_taken_twice",
+        "--trace",
+        "/nowhere/trace.jsonl",
+    ]);
+    assert!(text.contains("cannot write /nowhere/trace.jsonl"), "{text}");
+}
+
+#[test]
+fn check_shows_the_place_and_a_hint() {
+    let text = "promise = \"P.\"\nrisk = \"R.\"\nuntil = \"9s\"\nextends = \"trio\"\n\n\
+                [[step]]\nat = \"1s\"\nfault = { kind = \"kill\", instance = \"alhpa\" }\n\n\
+                [[expect]]\nno_failover = true\n";
+    let path = scratch("typo.toml", text);
+    let text = complaint(&["check", &path.display().to_string()]);
+    assert!(
+        text.contains("typo.toml:8:37: instance `alhpa` is not declared"),
+        "{text}"
+    );
+    assert!(text.contains("did you mean `alpha`?"), "{text}");
+}
+
+#[test]
+fn check_accepts_the_scenarios_there_are() {
+    let output = mirrorlab(&["check", "scenarios"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("names are UTF-8");
+    assert!(text.contains("automatic_on_kill.toml: ok"), "{text}");
+}
+
+#[test]
+fn list_names_every_scenario_with_its_promise() {
+    let output = mirrorlab(&["list"]);
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).expect("names are UTF-8");
+    assert!(
+        text.contains("figure/two_instances_one_system\n    Two instances"),
+        "{text}"
+    );
+    assert!(!text.contains("_shared"), "{text}");
+}
+
+#[test]
+fn the_built_in_scenarios_serve_elsewhere() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mirrorlab"))
+        .arg("list")
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.stdout, mirrorlab(&["list"]).stdout);
+}
+
+#[test]
+fn json_is_one_object_a_run_and_nothing_else() {
+    let output = mirrorlab(&[
+        "run",
+        "endpoint/port_taken_twice",
+        "--seeds",
+        "1..2",
+        "--format",
+        "json",
+    ]);
+    let text = String::from_utf8(output.stdout).expect("JSON is UTF-8");
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let runs: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert_eq!(runs.len(), 2);
+    for (run, seed) in runs.iter().zip(1..) {
+        assert_eq!(run["scenario"], "endpoint/port_taken_twice");
+        assert_eq!(run["seed"], seed);
+        for key in [
+            "verdict",
+            "failures",
+            "trace_hash",
+            "virtual_seconds",
+            "wall_seconds",
+            "events",
+            "faults",
+            "repro",
+        ] {
+            assert!(!run[key].is_null(), "{key} is missing in {run}");
+        }
+    }
+}
+
+#[test]
+fn a_closed_output_is_no_panic() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mirrorlab"))
+        .arg("list")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+    drop(child.stdout.take());
+    let mut text = String::new();
+    child
+        .stderr
+        .take()
+        .expect("piped")
+        .read_to_string(&mut text)
+        .expect("messages are UTF-8");
+    let status = child.wait().expect("it ends");
+    assert!(text.is_empty(), "{text}");
+    assert_eq!(status.code(), Some(0));
+}

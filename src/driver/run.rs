@@ -28,7 +28,7 @@ use crate::driver::disk::Disk;
 use crate::driver::net::{Net, NetListener};
 use crate::driver::store::Store;
 use crate::error::msg;
-use crate::instance::io::{CloseHow, Core, DiskError, Input, Listener, Output, StreamEnd};
+use crate::instance::io::{CloseHow, Core, DiskError, Input, ListenError, Listener, Output, StreamEnd};
 use crate::types::{ConnectionId, Event, InstanceEvent, Now, ServerAddress, Timestamp};
 
 use disk_queue::DiskQueue;
@@ -49,6 +49,11 @@ pub enum Exit {
 /// Open connections of one instance; one more is closed as soon as it is accepted. Source: documented, the limit of
 /// *user connections*.
 const CONNECTIONS_MAX: usize = 32_767;
+
+/// How often, and after what pause, a port in use is tried again ("listen retry"): long enough for an endpoint that
+/// restarts to let go of its own.
+const LISTEN_RETRIES: u32 = 10;
+const LISTEN_RETRY: Duration = Duration::from_millis(1);
 
 /// Pause after the network failed to accept a connection ("accept retry").
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
@@ -231,7 +236,15 @@ impl<N: Net, C: Clock, K: Core + 'static> Engine<N, C, K> {
     }
 
     async fn serve(self: Rc<Self>, listener: Listener, ip: Option<IpAddr>, port: u16, open: Rc<Cell<bool>>) {
-        let bound = self.net.listen(ip, port).await;
+        let mut bound = self.net.listen(ip, port).await;
+        // The tasks that held this port may not have been dropped yet.
+        for _ in 0..LISTEN_RETRIES {
+            if !open.get() || !matches!(bound, Err(ListenError::AddressInUse)) {
+                break;
+            }
+            wait(&self.clock, LISTEN_RETRY).await;
+            bound = self.net.listen(ip, port).await;
+        }
         if !open.get() {
             return;
         }

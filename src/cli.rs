@@ -37,6 +37,38 @@ struct Cli {
     command: Option<Command>,
     #[command(flatten)]
     run: RunArgs,
+    /// Also write a log to the standard error, in virtual time.
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    log: Option<LogLevel>,
+}
+
+/// From what level on the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogLevel {
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+impl LogLevel {
+    fn listen(self) {
+        let level = match self {
+            LogLevel::Warn => tracing::Level::WARN,
+            LogLevel::Info => tracing::Level::INFO,
+            LogLevel::Debug => tracing::Level::DEBUG,
+            LogLevel::Trace => tracing::Level::TRACE,
+        };
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_target(false)
+            .with_ansi(false)
+            .with_max_level(level)
+            .with_writer(io::stderr)
+            .finish();
+        // Only a second listener is refused, and there is none.
+        let _ = tracing::subscriber::set_global_default(subscriber);
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,6 +165,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>, launch: &dyn Launch) -> Ex
             return ExitCode::from(if error.use_stderr() { USAGE } else { CLEAN });
         }
     };
+    if let Some(level) = cli.log {
+        level.listen();
+    }
     let done = match cli.command {
         None => run(&cli.run, launch),
         Some(Command::Run(args)) => run(&args, launch),

@@ -6,6 +6,7 @@
 
 mod faults;
 mod instance_disk;
+mod wiretap;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -146,6 +147,7 @@ impl<K: Core + 'static> WorldStage<K> {
             systems.insert(client.name.clone(), id);
         }
         let operator = world.add_system(SystemConfig::new(OPERATOR))?;
+        world.tap(wiretap::wiretap(recorder.clone()));
         Ok(WorldStage {
             world,
             topology,

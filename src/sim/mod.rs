@@ -10,6 +10,7 @@ pub mod echo;
 pub mod fault;
 pub mod kernel;
 pub mod launch;
+pub mod log;
 pub mod model;
 pub mod oracle;
 pub mod reference;

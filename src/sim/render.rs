@@ -216,6 +216,11 @@ fn who(source: &Source) -> String {
     }
 }
 
+/// One line for any event: as the transcript says it, or as the trace holds it.
+pub fn line(event: &Event) -> String {
+    consequence(event).unwrap_or_else(|| serde_json::to_string(event).unwrap_or_default())
+}
+
 /// One line for what an instance did, or nothing if it is noise.
 fn consequence(event: &Event) -> Option<String> {
     match event {

@@ -97,6 +97,7 @@ impl Recorder {
             source,
             event: event.into(),
         };
+        super::log::tell(&stamped);
         inner.model.observe(&stamped);
         for oracle in &mut inner.oracles {
             oracle.observe(&stamped, &mut inner.violations);

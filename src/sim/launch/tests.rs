@@ -130,3 +130,27 @@ fn a_panic_of_an_instance_fails_the_run() {
         run.failures
     );
 }
+
+/// The wire tap hears a session whose endpoints agreed to do without encryption, and nothing of one that encrypts.
+#[test]
+fn the_wire_tap_hears_session_messages_in_clear_and_only_those() {
+    let clear_messages = |step: &str| {
+        let mut library = Library::built_in();
+        let text = format!(
+            "promise = \"p.\"\nrisk = \"r.\"\nsource = \"ours\"\nseeds = \"1\"\nextends = \"pair\"\nuntil = \"20s\"\n{step}[[expect]]\non = \"alpha\"\nrole = \"PRINCIPAL\"\nstate = \"SYNCHRONIZED\"\n"
+        );
+        library.insert("tap", &text);
+        let scenario = library.load("tap").unwrap_or_else(|e| panic!("{}", e.report()));
+        let run = run(&super::instances(), &scenario, 1);
+        assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.failures);
+        let is_clear = |e: &&crate::types::Stamped| {
+            matches!(e.event, Event::World(WorldEvent::ClearSessionMessage { .. }))
+        };
+        run.trace.events().iter().filter(is_clear).count()
+    };
+    assert_eq!(clear_messages(""), 0);
+    let alter = "ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (ENCRYPTION = DISABLED, ROLE = ALL);";
+    let step = |at: u8, on: &str| format!("[[step]]\nat = \"{at}s\"\non = \"{on}\"\nsql = '{alter}'\n");
+    let steps = step(2, "alpha") + &step(3, "beta");
+    assert!(clear_messages(&steps) > 0);
+}

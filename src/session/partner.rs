@@ -408,8 +408,12 @@ impl Partner {
         self.stage == Stage::Running
     }
 
-    /// When to call `handle(Wake)`, and the name of the deadline.
+    /// When to call `handle(Wake)`, and the name of the deadline. `None` while a durable step is under way: a wake would
+    /// only wait for it, and be due again at once.
     pub fn next_wake(&self) -> Option<(Timestamp, &'static str)> {
+        if self.is_stalled() {
+            return None;
+        }
         let retry = self.retry_at.map(|at| (at, "takeover retry"));
         let command = self.command.as_ref().map(|c| (c.deadline, "command deadline"));
         retry.into_iter().chain(command).min()

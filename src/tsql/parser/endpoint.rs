@@ -414,7 +414,7 @@ impl PayloadOptions {
         }
     }
 
-    /// What an `ALTER` changes; `None` if the parentheses were empty.
+    /// What an `ALTER` changes; `None` if the parentheses of the endpoint's own kind were empty.
     fn altered(self, kind: PayloadKind) -> Option<AlterPayload> {
         match kind {
             PayloadKind::DatabaseMirroring => {
@@ -424,10 +424,7 @@ impl PayloadOptions {
                     role: self.role,
                 })
             }
-            PayloadKind::ServiceBroker => {
-                let options = self.broker();
-                (options != BrokerOptions::default()).then_some(AlterPayload::ServiceBroker(options))
-            }
+            PayloadKind::ServiceBroker => Some(AlterPayload::ServiceBroker(self.broker())),
             PayloadKind::Tsql | PayloadKind::Soap => Some(AlterPayload::Tsql),
         }
     }

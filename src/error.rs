@@ -137,6 +137,7 @@ catalogue! {
     // Databases
     DATABASE_MISSING = 911, 16, false, "Database '{0}' does not exist. Make sure that the name is entered correctly.";
     DATABASE_EXISTS = 1801, 16, false, "Database '{0}' already exists. Choose a different database name.";
+    DATABASE_IN_USE = 3702, 16, false, "Cannot drop database \"{0}\" because it is currently in use.";
     DATABASE_IN_USE_OPERATION = 3013, 16, false, "{0} is terminating abnormally: {1}.";
     CANNOT_OPEN_BACKUP = 3201, 16, false, "Cannot open backup device '{0}'. {1}.";
     BACKUP_DAMAGED = 3241, 16, false, "The media family on device '{0}' is incorrectly formed. {1}.";

@@ -6,6 +6,9 @@
 //! for each other. A transaction does not outlive its batch.
 
 use super::Instance;
+use super::catalog::DatabaseEntry;
+use super::client::ClientSession;
+use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::io::{DiskError, DiskReply, DiskTicket};
 use crate::error::{SqlError, msg};
@@ -19,6 +22,8 @@ pub struct Running {
     next: usize,
     items: Vec<ReplyItem>,
     transaction: Option<OpenTransaction>,
+    /// A statement was in error: the batch ends.
+    failed: bool,
     pub wait: Option<Wait>,
 }
 
@@ -70,6 +75,8 @@ pub(super) type StatementResult = Result<Outcome, SqlError>;
 pub(super) enum Then {
     /// The statement is done.
     Finish,
+    /// The catalog is durable; go on with what is inside.
+    Durable(Box<Then>),
     /// The endpoint changed; apply it, restarting it if `restart`.
     Endpoint {
         restart: Option<SqlError>,
@@ -78,39 +85,36 @@ pub(super) enum Then {
     Security,
     Certificate(ast::CreateCertificate),
     CertificateWritten,
-    Created {
-        database: DatabaseName,
-    },
+    /// The files of a database are there; enter it.
+    Created(Box<NewDatabase>),
     Dropped,
     Backup {
         pages: u64,
     },
     RestoreRead(ast::Restore),
-    Restored {
-        database: DatabaseName,
-    },
 }
 
-/// A batch longer than this is refused.
-pub const BATCH_BYTES_MAX: usize = 1 << 20;
+/// A database whose files are being created; it is not in the catalog before they are there.
+#[derive(Debug)]
+pub(super) struct NewDatabase {
+    pub entry: DatabaseEntry,
+    pub database: Database,
+}
 
 impl Instance {
     /// Begin a batch of this client, or answer at once what is wrong with it.
     pub(super) fn start_batch(&mut self, connection: ConnectionId, text: &str) {
-        let parsed = if text.len() > BATCH_BYTES_MAX {
-            Err(msg::BATCH_TOO_LARGE.with(&[&text.len(), &BATCH_BYTES_MAX]))
-        } else {
-            crate::tsql::parse(text)
-        };
-        let (statements, items) = match parsed {
+        let (statements, items) = match crate::tsql::parse(text) {
             Ok(statements) => (statements, Vec::new()),
             Err(error) => (Vec::new(), vec![ReplyItem::Error(error)]),
         };
+        let failed = !items.is_empty();
         let running = Running {
             statements,
             next: 0,
             items,
             transaction: None,
+            failed,
             wait: None,
         };
         if let Some(client) = self.clients.get_mut(&connection) {
@@ -128,8 +132,7 @@ impl Instance {
             if running.wait.is_some() {
                 return;
             }
-            let failed = running.items.iter().any(|i| matches!(i, ReplyItem::Error(_)));
-            if failed || running.next >= running.statements.len() {
+            if running.failed || running.next >= running.statements.len() {
                 return self.finish_batch(connection);
             }
             let statement = running.statements[running.next].clone();
@@ -147,7 +150,10 @@ impl Instance {
             Ok(Outcome::Done) => {}
             Ok(Outcome::Item(item)) => running.items.push(item),
             Ok(Outcome::Wait(wait)) => running.wait = Some(wait),
-            Err(error) => running.items.push(ReplyItem::Error(error)),
+            Err(error) => {
+                running.failed = true;
+                running.items.push(ReplyItem::Error(error));
+            }
         }
     }
 
@@ -159,8 +165,7 @@ impl Instance {
             return;
         };
         let open = running.transaction.take().is_some();
-        let failed = running.items.iter().any(|i| matches!(i, ReplyItem::Error(_)));
-        if open && !failed {
+        if open && !running.failed {
             running
                 .items
                 .push(ReplyItem::Error(msg::UNCOMMITTED_AT_END_OF_BATCH.error()));
@@ -296,11 +301,12 @@ impl Instance {
             .and_then(|r| r.transaction.as_ref())
             .map(|o| (o.work.clone(), o.began_at, o.items_before));
         let work = open.as_ref().map(|o| o.0.clone()).unwrap_or_default();
-        match self.run_select(connection, select, &work) {
+        let mut locked = None;
+        match self.run_select(connection, select, &work, &mut locked) {
             Ok(item) => Ok(Outcome::Item(item)),
             Err(Blocked::Error(error)) => Err(error),
             Err(Blocked::Locked) => {
-                let database = database.unwrap_or_else(|| DatabaseName::new("master"));
+                let database = locked.or(database).unwrap_or_else(|| DatabaseName::new("master"));
                 let here = self
                     .running(connection)
                     .map(|r| (r.next - 1, r.items.len()))
@@ -311,29 +317,30 @@ impl Instance {
         }
     }
 
-    /// Let go on every batch that waited for `wait`, with this result.
-    pub(super) fn resume(&mut self, wait: &Wait, result: &Result<Vec<ReplyItem>, SqlError>) {
-        let waiting: Vec<ConnectionId> = self
-            .clients
-            .iter()
-            .filter(|(_, c)| c.running.as_ref().is_some_and(|r| r.wait.as_ref() == Some(wait)))
-            .map(|(id, _)| *id)
-            .collect();
-        for connection in waiting {
-            self.resume_one(connection, result.clone());
-        }
+    /// Let go on every batch that waits for `wait`, once the input that is being handled is dealt with: what a batch
+    /// does next must not come in between.
+    pub(super) fn resume(&mut self, wait: &Wait) {
+        let waits = |client: &ClientSession| {
+            client
+                .running
+                .as_ref()
+                .is_some_and(|r| r.wait.as_ref() == Some(wait))
+        };
+        let waiting = self.clients.iter().filter(|(_, c)| waits(c));
+        self.resumed
+            .extend(waiting.map(|(id, _)| (*id, wait.clone(), Ok(()))));
     }
 
-    pub(super) fn resume_one(&mut self, connection: ConnectionId, result: Result<Vec<ReplyItem>, SqlError>) {
-        let Some(running) = self.running(connection) else {
-            return;
-        };
-        running.wait = None;
-        match result {
-            Ok(items) => running.items.extend(items),
-            Err(error) => running.items.push(ReplyItem::Error(error)),
+    /// Carry on with the batches that were let go on. They may let go on others.
+    pub(super) fn run_resumed(&mut self) {
+        while let Some((connection, wait, result)) = self.resumed.pop_front() {
+            match self.running(connection) {
+                Some(running) if running.wait.as_ref() == Some(&wait) => running.wait = None,
+                _ => continue,
+            }
+            self.settle_statement(connection, result.map(|()| Outcome::Done));
+            self.advance(connection);
         }
-        self.advance(connection);
     }
 
     /// The disk has answered a statement.
@@ -343,9 +350,7 @@ impl Instance {
         then: Then,
         result: Result<DiskReply, DiskError>,
     ) {
-        self.current_statement = Some(connection);
-        let outcome = self.after_disk(then, result);
-        self.current_statement = None;
+        let outcome = self.after_disk(connection, then, result);
         let Some(running) = self.running(connection) else {
             return;
         };

@@ -77,10 +77,11 @@ impl Instance {
         let Some(port) = self.endpoint.listener_port.take() else {
             return;
         };
+        // Also while the answer to `Listen` is still awaited: it will not come then.
+        self.output(Output::StopListening {
+            listener: Listener::Endpoint,
+        });
         if self.endpoint.listening_since.take().is_some() {
-            self.output(Output::StopListening {
-                listener: Listener::Endpoint,
-            });
             self.emit(EndpointEvent::StoppedListening { port });
             self.log_error(&msg::STOPPED_LISTENING.error());
         }
@@ -134,6 +135,7 @@ impl Instance {
                 }
             }
             self.endpoint.early.remove(&id);
+            self.forget_traffic(id);
             self.endpoint.peers.closed(self.now.at, id);
             // At once, so that the port is free for the listener that may follow.
             self.output(Output::Close {
@@ -237,8 +239,14 @@ impl Instance {
                 );
                 self.pump(id);
             }
-            _ => {
-                self.log_error(&msg::ENDPOINT_DISABLED_OR_STOPPED.error());
+            (reading, _) => {
+                let error = if reading == Some(Reading::Serves) {
+                    let text = format!("{LOGINS_MAX} logins are under way, the bound is reached");
+                    msg::TRANSPORT_ERROR.with(&[&text, &1, &"Accept", &from])
+                } else {
+                    msg::ENDPOINT_DISABLED_OR_STOPPED.error()
+                };
+                self.log_error(&error);
                 self.output(Output::Close {
                     connection: id,
                     how: CloseHow::Fin,
@@ -420,10 +428,15 @@ impl Instance {
         let address = self.endpoint.peers.address_of(id).cloned();
         self.endpoint.peers.closed(self.now.at, id);
         if let Some(peer) = gone.peer {
+            self.forget_traffic(id);
             self.on_link_lost(id, peer.arbitration_id, by);
         } else if let (Some(address), Some(error)) = (address, error) {
             self.dial_failed(&address, error);
         }
+    }
+
+    fn forget_traffic(&mut self, id: ConnectionId) {
+        self.traffic_seen.retain(|(connection, _)| *connection != id);
     }
 
     fn arbitrate(&mut self, id: ConnectionId, peer: PeerIdentity) {

@@ -190,11 +190,13 @@ pub enum DiskRequest {
         database: DatabaseName,
         to: Lsn,
     },
-    /// Apply rows and new tables to the data file, with `applied` in the same transaction. Without `durable` the
+    /// Apply rows, new tables and tables whose creation is undone (`dropped`, without rows by then) to the data file, with
+    /// `applied` in the same transaction. Without `durable` the
     /// transaction may be lost at power loss (the log redoes it).
     Redo {
         database: DatabaseName,
         tables: Vec<String>,
+        dropped: Vec<String>,
         changes: Vec<RowChange>,
         applied: Lsn,
         durable: bool,

@@ -7,9 +7,9 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Instance;
-use super::batch::{Outcome, StatementResult, Wait};
+use super::batch::{Outcome, StatementResult, Then, Wait};
 use super::database::{Database, Links};
-use super::io::DiskRequest;
+use super::io::{DiskRequest, DiskTicket};
 use super::purpose::Purpose;
 use crate::endpoint::connection::Side;
 use crate::error::{SqlError, msg};
@@ -37,9 +37,11 @@ impl Instance {
     ) -> StatementResult {
         match option {
             PartnerOption::Address(address) => self.set_partner(connection, name, address),
-            PartnerOption::Failover => self.command(name, Command::Failover),
-            PartnerOption::Off => self.partner_off(name),
-            PartnerOption::Timeout(seconds) => self.command(name, Command::Timeout { seconds: *seconds }),
+            PartnerOption::Failover => self.command(connection, name, Command::Failover),
+            PartnerOption::Off => self.partner_off(connection, name),
+            PartnerOption::Timeout(seconds) => {
+                self.command(connection, name, Command::Timeout { seconds: *seconds })
+            }
             PartnerOption::ForceServiceAllowDataLoss => {
                 Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS"]))
             }
@@ -50,9 +52,14 @@ impl Instance {
     }
 
     /// `ALTER DATABASE … SET WITNESS`.
-    pub(super) fn alter_witness(&mut self, name: &DatabaseName, option: &WitnessOption) -> StatementResult {
+    pub(super) fn alter_witness(
+        &mut self,
+        connection: ConnectionId,
+        name: &DatabaseName,
+        option: &WitnessOption,
+    ) -> StatementResult {
         match option {
-            WitnessOption::Off => self.command(name, Command::WitnessOff),
+            WitnessOption::Off => self.command(connection, name, Command::WitnessOff),
             WitnessOption::Address(text) => {
                 let address = parse_address(text)?;
                 let record = self
@@ -62,47 +69,56 @@ impl Instance {
                 if self.is_own_address(&address) || record.is_some_and(|r| r.partner == address) {
                     return Err(msg::WITNESS_IS_PARTNER.error());
                 }
-                self.command(name, Command::SetWitness { address })
+                self.command(connection, name, Command::SetWitness { address })
             }
         }
     }
 
-    fn command(&mut self, name: &DatabaseName, command: Command) -> StatementResult {
-        if self.database(name.as_str()).is_none_or(|d| d.session.is_none()) {
-            return Err(msg::NOT_MIRRORED.with(&[name]));
+    fn command(
+        &mut self,
+        connection: ConnectionId,
+        name: &DatabaseName,
+        command: Command,
+    ) -> StatementResult {
+        match self.database(name.as_str()) {
+            Some(database) if database.session.is_some() => {
+                if command != Command::Off && !database.commands.is_empty() {
+                    return Err(msg::MIRROR_BUSY.error());
+                }
+            }
+            _ => return Err(msg::NOT_MIRRORED.with(&[name])),
         }
-        self.start_command(name, |i, name| {
+        self.start_command(connection, name, |i, name| {
             i.session_input(name, PartnerInput::Command(command))
         })
     }
 
-    /// Run a mirroring command: its outcome may come before this returns.
+    /// Run a mirroring command. The batch goes on when its outcome is known, which may be at once.
     fn start_command(
         &mut self,
+        connection: ConnectionId,
         name: &DatabaseName,
         start: impl FnOnce(&mut Instance, &DatabaseName),
     ) -> StatementResult {
-        self.command_result = None;
-        start(self, name);
-        match self.command_result.take() {
-            Some(Ok(())) => Ok(Outcome::Done),
-            Some(Err(error)) => Err(error),
-            None => Ok(Outcome::Wait(Wait::Command {
-                database: name.clone(),
-            })),
+        if let Some(database) = self.database_mut(name) {
+            database.commands.push_back(connection);
         }
+        start(self, name);
+        Ok(Outcome::Wait(Wait::Command {
+            database: name.clone(),
+        }))
     }
 
-    fn partner_off(&mut self, name: &DatabaseName) -> StatementResult {
+    fn partner_off(&mut self, connection: ConnectionId, name: &DatabaseName) -> StatementResult {
         let waiting = self
             .database(name.as_str())
             .and_then(|d| d.session.as_ref())
-            .is_some_and(|s| !s.has_started());
+            .is_some_and(|s| !s.has_started() && s.role() == PartnerRole::Mirror);
         if waiting {
-            self.remove_session(name);
-            return Ok(Outcome::Done);
+            self.forget_session(name);
+            return self.persist(connection, Then::Finish);
         }
-        self.command(name, Command::Off)
+        self.command(connection, name, Command::Off)
     }
 
     fn is_own_address(&self, address: &ServerAddress) -> bool {
@@ -110,7 +126,7 @@ impl Instance {
         own_port == Some(address.port()) && self.config.is_own_host(address.host())
     }
 
-    fn set_partner(&mut self, _: ConnectionId, name: &DatabaseName, text: &Text) -> StatementResult {
+    fn set_partner(&mut self, connection: ConnectionId, name: &DatabaseName, text: &Text) -> StatementResult {
         let address = parse_address(text)?;
         if self.is_own_address(&address) {
             return Err(msg::PARTNER_IS_SELF.error());
@@ -149,14 +165,12 @@ impl Instance {
             let record = partner.record().clone();
             self.adopt(name, partner);
             self.put_record(name, Some(record));
-            let writes = self.catalog.take_writes();
-            self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
-            return Ok(Outcome::Done);
+            return self.persist(connection, Then::Finish);
         }
         let session = Guid::random(&mut self.streams.ids);
         let partner = Partner::starting_principal(self.identity(), setting, session);
         self.endpoint.dial_errors.remove(&address);
-        self.start_command(name, |i, name| {
+        self.start_command(connection, name, |i, name| {
             i.adopt(name, partner);
             i.endpoint.peers.hurry(i.now.at, &address);
             i.update_links(name, LinkLoss::Hard);
@@ -165,10 +179,12 @@ impl Instance {
 
     /// Give a database its session and begin it.
     fn adopt(&mut self, name: &DatabaseName, partner: Partner) {
+        let since = DiskTicket(self.next_ticket);
         let Some(database) = self.database_mut(name) else {
             return;
         };
         database.session = Some(partner);
+        database.session_since = since;
         database.links = Links::default();
         self.begin_session(name);
         self.dials_changed = true;
@@ -245,18 +261,14 @@ impl Instance {
         self.apply_timeouts(name);
     }
 
+    /// The oldest command of this database is done: its batch goes on.
     fn command_done(&mut self, name: &DatabaseName, result: Result<(), SqlError>) {
         let wait = Wait::Command {
             database: name.clone(),
         };
-        let waiting = self
-            .clients
-            .values()
-            .any(|c| c.running.as_ref().is_some_and(|r| r.wait.as_ref() == Some(&wait)));
-        if waiting {
-            self.resume(&wait, &result.map(|()| Vec::new()));
-        } else {
-            self.command_result = Some(result);
+        let owner = self.database_mut(name).and_then(|d| d.commands.pop_front());
+        if let Some(owner) = owner {
+            self.resumed.push_back((owner, wait, result));
         }
     }
 
@@ -267,8 +279,58 @@ impl Instance {
         }
     }
 
-    /// The session is over: a former principal is an ordinary database, a former mirror stays restoring.
+    /// The session is over. Commits and the command that ended it are answered once that is durable: a restart must not
+    /// bring the session back under a commit that no partner holds.
     fn remove_session(&mut self, name: &DatabaseName) {
+        let recorded = self.is_mirrored(name);
+        self.forget_session(name);
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        database.leaving = recorded;
+        let owners: Vec<ConnectionId> = std::mem::take(&mut database.commands).into();
+        let wait = Wait::Command {
+            database: name.clone(),
+        };
+        let (ended, others) = std::mem::take(&mut self.resumed)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|(_, w, result)| recorded && *w == wait && result.is_ok());
+        self.resumed = others;
+        for owner in owners {
+            let result = Err(msg::NOT_MIRRORED.with(&[name]));
+            self.resumed.push_back((owner, wait.clone(), result));
+        }
+        if !recorded {
+            return self.acknowledge(name);
+        }
+        let purpose = Purpose::SessionRemoved {
+            database: name.clone(),
+            ended: ended.into_iter().map(|(owner, ..)| owner).collect(),
+        };
+        let writes = self.catalog.take_writes();
+        self.disk(DiskRequest::Master { writes }, purpose);
+    }
+
+    /// Whether the catalog knows of a session of this database.
+    fn is_mirrored(&self, name: &DatabaseName) -> bool {
+        let entry = self.catalog.database(name.as_str());
+        entry.is_some_and(|e| e.mirroring.is_some())
+    }
+
+    pub(super) fn on_session_removed(&mut self, name: &DatabaseName, ended: Vec<ConnectionId>) {
+        if let Some(database) = self.database_mut(name) {
+            database.leaving = false;
+        }
+        let wait = Wait::Command {
+            database: name.clone(),
+        };
+        let ended = ended.into_iter().map(|owner| (owner, wait.clone(), Ok(())));
+        self.resumed.extend(ended);
+        self.acknowledge(name);
+    }
+
+    /// Drop the session: a former principal is an ordinary database, a former mirror stays restoring.
+    fn forget_session(&mut self, name: &DatabaseName) {
         let Some(database) = self.database_mut(name) else {
             return;
         };
@@ -277,18 +339,24 @@ impl Instance {
         };
         database.links = Links::default();
         let restoring = session.role() == PartnerRole::Mirror;
-        if let Some(mut entry) = self.catalog.database(name.as_str()).cloned() {
+        if let Some(mut entry) = self.catalog.database(name.as_str()).cloned()
+            && entry.mirroring.is_some()
+        {
             entry.mirroring = None;
             entry.restoring = restoring;
             self.catalog.put_database(entry);
         }
-        let writes = self.catalog.take_writes();
-        self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
         self.dials_changed = true;
-        self.acknowledge(name);
     }
 
-    pub(super) fn on_session_persisted(&mut self, name: &DatabaseName, ticket: u64) {
+    /// A record is durable. One of a session that is no more says nothing to the one that followed it.
+    pub(super) fn on_session_persisted(&mut self, name: &DatabaseName, asked: DiskTicket, ticket: u64) {
+        if self
+            .database(name.as_str())
+            .is_none_or(|d| asked < d.session_since)
+        {
+            return;
+        }
         self.session_input(name, PartnerInput::Persisted { ticket });
     }
 
@@ -331,8 +399,14 @@ impl Instance {
 
     /// Dial what sessions want and close what none wants any more.
     pub(super) fn settle_dials(&mut self) {
+        if self.opening > 0 {
+            return;
+        }
         if std::mem::take(&mut self.dials_changed) {
             let wanted = self.wanted_dials();
+            if self.is_endpoint_started() {
+                self.endpoint.dial_errors.retain(|a, _| wanted.contains(a));
+            }
             for connection in self.endpoint.peers.want(self.now.at, &wanted) {
                 self.close_peer(connection, None);
             }
@@ -393,7 +467,7 @@ impl Instance {
                     }
                 }
             }
-            if let Some((_, inbound)) = after.partner {
+            if let Some((_, inbound)) = after.partner.filter(|_| self.has_links(name, &after)) {
                 self.session_input(name, PartnerInput::PartnerUp);
                 if let Some(inbound) = inbound {
                     self.replay_early(inbound);
@@ -404,10 +478,15 @@ impl Instance {
             if before.witness.is_some() {
                 self.session_input(name, PartnerInput::WitnessDown { cause });
             }
-            if after.witness.is_some() {
+            if after.witness.is_some() && self.has_links(name, &after) {
                 self.session_input(name, PartnerInput::WitnessUp);
             }
         }
+    }
+
+    /// Whether `links` are still what was last found: what a loss brought about may have changed them again.
+    fn has_links(&self, name: &DatabaseName, links: &Links) -> bool {
+        self.database(name.as_str()).is_some_and(|d| d.links == *links)
     }
 
     fn update_all_links(&mut self, cause: LinkLoss) {
@@ -516,7 +595,7 @@ impl Instance {
         }
     }
 
-    /// A connection's partner timeout is the shortest of the sessions it carries.
+    /// A connection's partner timeout is the shortest of this instance's sessions, so that none waits longer than asked.
     fn apply_timeout_to(&mut self, connection: ConnectionId) {
         let shortest = self
             .databases
@@ -623,6 +702,8 @@ impl Instance {
                     self.keep_early(connection, bytes);
                 }
             }
+            // A database that cannot be opened does not end its session: the partner keeps its side.
+            None if self.is_recorded(message.session) => {}
             None => match &message.body {
                 Body::Open(open) => {
                     let name = open.database.clone();
@@ -635,6 +716,12 @@ impl Instance {
                 }
             },
         }
+    }
+
+    /// Whether a database of the catalog is a partner of this session.
+    fn is_recorded(&self, session: Guid) -> bool {
+        let recorded = self.catalog.databases().filter_map(|d| d.mirroring.as_ref());
+        session != Guid::NIL && recorded.into_iter().any(|r| r.session == session)
     }
 
     /// Who the partner of a database turned out to be, while this instance is connected to it.
@@ -737,11 +824,19 @@ impl Instance {
                 return;
             }
             self.witnesses.insert(session, Witness::new(session));
+            self.witness_since.insert(session, DiskTicket(self.next_ticket));
         }
         if let Body::WitnessAttach(attach) = &message.body {
-            self.session_traffic(connection, &attach.database);
+            let known = self.witnesses.get(&session).and_then(Witness::record);
+            if known.is_none_or(|r| r.database == attach.database) {
+                self.session_traffic(connection, &attach.database);
+            }
         }
         self.witness_input(session, WitnessInput::From { peer, message });
+        if self.witnesses.get(&session).is_some_and(|w| w.record().is_none()) {
+            self.witnesses.remove(&session);
+            self.witness_since.remove(&session);
+        }
         self.apply_timeout_to(connection);
     }
 
@@ -770,6 +865,7 @@ impl Instance {
                 }
                 WitnessOutput::Removed => {
                     self.witnesses.remove(&session);
+                    self.witness_since.remove(&session);
                     self.catalog.drop_witness(session);
                     let writes = self.catalog.take_writes();
                     self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
@@ -780,7 +876,15 @@ impl Instance {
         }
     }
 
-    pub(super) fn on_witness_persisted(&mut self, session: Guid, ticket: u64) {
+    /// A record is durable. One of a relationship that is no more says nothing to the one that followed it.
+    pub(super) fn on_witness_persisted(&mut self, session: Guid, asked: DiskTicket, ticket: u64) {
+        if self
+            .witness_since
+            .get(&session)
+            .is_some_and(|since| asked < *since)
+        {
+            return;
+        }
         self.witness_input(session, WitnessInput::Persisted { ticket });
     }
 

@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
+use batch::Wait;
 use catalog::Catalog;
 use client::ClientSession;
 use database::Database;
@@ -103,6 +104,8 @@ pub struct Instance {
     catalog: Catalog,
     databases: BTreeMap<String, Database>,
     witnesses: BTreeMap<Guid, Witness>,
+    /// The first disk request each witness that was invited in this run may have made.
+    witness_since: BTreeMap<Guid, DiskTicket>,
     endpoint: EndpointRuntime,
     clients: BTreeMap<ConnectionId, ClientSession>,
     client_listener_since: Option<WallTime>,
@@ -113,10 +116,10 @@ pub struct Instance {
     stopped: bool,
     /// Sessions may want other addresses dialled than before.
     dials_changed: bool,
-    /// The outcome of a mirroring command that came while the statement was still starting it.
-    command_result: Option<Result<(), SqlError>>,
-    /// The client whose statement the disk is just answering.
-    current_statement: Option<ConnectionId>,
+    /// Databases whose files are being created, by lower-case name: the name is taken, nothing else.
+    creating: BTreeSet<String>,
+    /// Batches to go on with when the input is dealt with, and what their statement came to.
+    resumed: VecDeque<(ConnectionId, Wait, Result<(), SqlError>)>,
     traffic_seen: BTreeSet<(ConnectionId, String)>,
     query_engine: views::QueryEngine,
     wake: Option<Timestamp>,
@@ -130,6 +133,10 @@ impl Core for Instance {
         }
         self.now = now;
         self.dispatch(input);
+        self.run_resumed();
+        if self.stopped {
+            return;
+        }
         self.settle_dials();
         self.set_wake();
     }
@@ -151,6 +158,7 @@ impl Instance {
             catalog: Catalog::new(arbitration_id, WallTime::default()),
             databases: BTreeMap::new(),
             witnesses: BTreeMap::new(),
+            witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
             clients: BTreeMap::new(),
             client_listener_since: None,
@@ -159,8 +167,8 @@ impl Instance {
             opening: 0,
             stopped: false,
             dials_changed: false,
-            command_result: None,
-            current_statement: None,
+            creating: BTreeSet::new(),
+            resumed: VecDeque::new(),
             traffic_seen: BTreeSet::new(),
             query_engine: views::QueryEngine::default(),
             wake: None,
@@ -278,6 +286,7 @@ impl Instance {
             });
         }
         self.clients.clear();
+        self.resumed.clear();
         self.endpoint.connections.clear();
         self.output(Output::StopListening {
             listener: Listener::Client,
@@ -293,9 +302,6 @@ impl Instance {
 
     /// Ask to be woken at the earliest deadline, if that changed.
     fn set_wake(&mut self) {
-        if self.stopped {
-            return;
-        }
         let connections = self
             .endpoint
             .connections

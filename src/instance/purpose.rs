@@ -23,6 +23,11 @@ pub(super) enum Purpose {
         database: DatabaseName,
         ticket: u64,
     },
+    /// The session is over; these clients asked for that.
+    SessionRemoved {
+        database: DatabaseName,
+        ended: Vec<ConnectionId>,
+    },
     WitnessRecord {
         session: Guid,
         ticket: u64,
@@ -56,8 +61,8 @@ impl Instance {
         ticket
     }
 
-    pub(super) fn on_disk_done(&mut self, ticket: DiskTicket, result: Result<DiskReply, DiskError>) {
-        let Some(purpose) = self.pending.remove(&ticket) else {
+    pub(super) fn on_disk_done(&mut self, asked: DiskTicket, result: Result<DiskReply, DiskError>) {
+        let Some(purpose) = self.pending.remove(&asked) else {
             return;
         };
         match purpose {
@@ -66,12 +71,17 @@ impl Instance {
             Purpose::Catalog => self.must(result, "a change of master", |_| {}),
             Purpose::SessionRecord { database, ticket } => {
                 self.must(result, "a session record", |i| {
-                    i.on_session_persisted(&database, ticket)
+                    i.on_session_persisted(&database, asked, ticket)
+                });
+            }
+            Purpose::SessionRemoved { database, ended } => {
+                self.must(result, "the end of a session", |i| {
+                    i.on_session_removed(&database, ended)
                 });
             }
             Purpose::WitnessRecord { session, ticket } => {
                 self.must(result, "a witness record", |i| {
-                    i.on_witness_persisted(session, ticket)
+                    i.on_witness_persisted(session, asked, ticket)
                 });
             }
             Purpose::LogAppend {
@@ -97,7 +107,7 @@ impl Instance {
 
     /// Go on if the disk did what the instance relies on; otherwise stop serving anything: an instance that cannot
     /// write its log or its catalog must not promise anything any more.
-    fn must(
+    pub(super) fn must(
         &mut self,
         result: Result<DiskReply, DiskError>,
         what: &'static str,

@@ -2,6 +2,8 @@
 //!
 //! Pure functions from `&Instance` to rows; a view changes nothing and sees what is true at this instant.
 
+use std::cell::RefCell;
+
 use super::Instance;
 use super::catalog::{EndpointPermission, LoginKind, PermissionState, RecoveryModel};
 use super::database::Database;
@@ -26,16 +28,19 @@ struct Seen<'a> {
     login: &'a str,
     database: Option<&'a str>,
     work: &'a Transaction,
-    locked: std::cell::Cell<bool>,
+    /// The database some of whose rows are locked, if any were met.
+    locked: RefCell<Option<DatabaseName>>,
 }
 
 impl Instance {
-    /// Answer a `SELECT`. `work` is what the client's open transaction has changed.
+    /// Answer a `SELECT`. `work` is what the client's open transaction has changed; `locked_in` becomes the database
+    /// that holds the locked rows, if it is not the client's own.
     pub(super) fn run_select(
         &mut self,
         connection: ConnectionId,
         select: &Select,
         work: &Transaction,
+        locked_in: &mut Option<DatabaseName>,
     ) -> Result<ReplyItem, Blocked> {
         let client = self.clients.get(&connection);
         let login = client.map(|c| c.login.clone()).unwrap_or_default();
@@ -51,12 +56,12 @@ impl Instance {
             login: &login,
             database: database.as_ref().map(|d| d.as_str()),
             work,
-            locked: std::cell::Cell::new(false),
+            locked: RefCell::default(),
         };
         let result = engine.run(select, &seen, &Limits::default());
-        let locked = seen.locked.get();
+        *locked_in = seen.locked.take();
         self.query_engine = engine;
-        if locked {
+        if locked_in.is_some() {
             Err(Blocked::Locked)
         } else {
             result.map_err(Blocked::Error)
@@ -184,7 +189,7 @@ impl SystemViews for Seen<'_> {
         let keys = match work.keys(tables, name) {
             Ok(keys) => keys,
             Err(Blocked::Locked) => {
-                self.locked.set(true);
+                self.locked.replace(Some(database.clone()));
                 Vec::new()
             }
             Err(Blocked::Error(error)) => return Err(error),

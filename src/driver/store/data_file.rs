@@ -139,10 +139,11 @@ impl<D: Disk> DataFile<D> {
         Ok((DataFile(file), content))
     }
 
-    /// Add tables, apply row changes and set the applied LSN in one transaction.
+    /// Add tables and take others away, apply row changes and set the applied LSN in one transaction.
     pub fn apply(
         &mut self,
         tables: &[String],
+        dropped: &[String],
         changes: &[RowChange],
         applied: Lsn,
         durable: bool,
@@ -156,6 +157,9 @@ impl<D: Disk> DataFile<D> {
             let mut known = tx.open_table(TABLES)?;
             for table in tables {
                 known.insert(table.as_str(), ())?;
+            }
+            for table in dropped {
+                known.remove(table.as_str())?;
             }
             let mut rows = tx.open_table(ROWS)?;
             for change in changes {

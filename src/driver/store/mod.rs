@@ -78,12 +78,14 @@ impl<D: Disk> Store<D> {
             DiskRequest::Redo {
                 database,
                 tables,
+                dropped,
                 changes,
                 applied,
                 durable,
             } => {
                 let data = &mut self.opened(&database)?.data;
-                data.apply(&tables, &changes, applied, durable).map(done)
+                data.apply(&tables, &dropped, &changes, applied, durable)
+                    .map(done)
             }
             DiskRequest::WriteFile { path, bytes } => self.write_file(&path, &bytes).map(done),
             DiskRequest::ReadFile { path } => self.read_file(&path).map(DiskReply::File),
@@ -120,7 +122,7 @@ impl<D: Disk> Store<D> {
         let stem = names::stem(database);
         self.remove_files(&stem)?;
         let mut data = DataFile::create(&self.disk, &names::data_file(&stem))?;
-        data.apply(tables, rows, log_start, true)?;
+        data.apply(tables, &[], rows, log_start, true)?;
         self.sync_dir("create", &names::data_file(&stem))?;
         let log = LogFile::create(&self.disk, &names::log_file(&stem), log_start)?;
         self.sync_dir("create", &names::log_file(&stem))?;

@@ -44,6 +44,7 @@ fn redo(key: i64, applied: u64, durable: bool) -> DiskRequest {
     DiskRequest::Redo {
         database: sales(),
         tables: vec![],
+        dropped: vec![],
         changes: vec![row(key, key * 10)],
         applied: Lsn::new(applied),
         durable,

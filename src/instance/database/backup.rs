@@ -37,17 +37,22 @@ pub enum BackupKind {
 }
 
 impl Backup {
-    pub fn encode(&self) -> Vec<u8> {
+    /// The file, or why there can be none.
+    pub fn encode(&self) -> Result<Vec<u8>, String> {
         let header = serde_json::to_vec(self).expect("a backup header is plain data and always serialises");
+        let header_len = match u32::try_from(header.len()) {
+            Ok(len) if header.len() <= HEADER_BYTES_MAX => len,
+            _ => return Err(format!("a backup holds at most {HEADER_BYTES_MAX} bytes of rows")),
+        };
         let mut body = Vec::with_capacity(header.len() + self.log.len());
         body.extend_from_slice(&header);
         body.extend_from_slice(&self.log);
         let mut bytes = Vec::with_capacity(HEAD + body.len());
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
-        bytes.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_le_bytes());
+        bytes.extend_from_slice(&header_len.to_le_bytes());
         bytes.extend_from_slice(&body);
-        bytes
+        Ok(bytes)
     }
 
     /// The backup in `bytes`, or what is wrong with them.
@@ -98,17 +103,17 @@ mod tests {
 
     #[test]
     fn a_backup_reads_back() {
-        assert_eq!(Backup::decode(&backup().encode()), Ok(backup()));
+        assert_eq!(Backup::decode(&backup().encode().unwrap()), Ok(backup()));
     }
 
     proptest! {
         #[test]
         fn damage_is_an_error_and_never_a_panic(at in 0usize..200, flip in 1u8.., cut in 0usize..200) {
-            let mut bytes = backup().encode();
+            let mut bytes = backup().encode().unwrap();
             let at = at % bytes.len();
             bytes[at] ^= flip;
             prop_assert!(Backup::decode(&bytes).is_err());
-            let bytes = backup().encode();
+            let bytes = backup().encode().unwrap();
             let cut = cut % bytes.len();
             prop_assert!(Backup::decode(&bytes[..cut]).is_err());
         }

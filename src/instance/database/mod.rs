@@ -12,7 +12,7 @@ use tables::{Tables, Transaction};
 
 use super::Instance;
 use super::batch::{StatementResult, Wait};
-use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest};
+use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest, DiskTicket};
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::log::{AppendError, Log, LogBlock, LogRecord};
@@ -30,6 +30,12 @@ pub struct Database {
     pub log: Log,
     pub tables: Tables,
     pub session: Option<Partner>,
+    /// The first disk request this session may have made.
+    pub session_since: DiskTicket,
+    /// The clients whose mirroring commands are under way, oldest first.
+    pub commands: VecDeque<ConnectionId>,
+    /// The session is over, but not durably yet: nothing is acknowledged.
+    pub leaving: bool,
     pub links: Links,
     /// The partner timeout, in seconds, that connections were last told.
     pub timeout_applied: u16,
@@ -62,6 +68,9 @@ impl Database {
             log: Log::new(start),
             tables,
             session: None,
+            session_since: DiskTicket(0),
+            commands: VecDeque::new(),
+            leaving: false,
             links: Links::default(),
             timeout_applied: 0,
             suspect: None,
@@ -109,6 +118,7 @@ impl Database {
     fn acknowledgeable(&self) -> Lsn {
         match &self.session {
             Some(session) => session.acknowledgeable(&self.log),
+            None if self.leaving => Lsn::ZERO,
             None => self.log.hardened(),
         }
     }
@@ -254,7 +264,7 @@ impl Instance {
         database.next_transaction += 1;
         redo_block(&mut database.tables, &block);
         database.tables_at = block.end();
-        database.tables.lock(&work.changes, block.end());
+        database.tables.lock(&work, block.end());
         database.unacknowledged.push_back((transaction, block.end()));
         let (start, end, crc) = (block.start(), block.end(), block.crc());
         self.emit(SessionEvent::LogGenerated {
@@ -370,6 +380,7 @@ impl Instance {
         let request = DiskRequest::Redo {
             database: name.clone(),
             tables,
+            dropped: Vec::new(),
             changes,
             applied,
             durable,
@@ -395,7 +406,17 @@ impl Instance {
         if block.start() >= database.redo_asked {
             self.redo(name, block);
         } else {
-            self.on_redone(name, block.end());
+            // The data file has it already. The answer comes as the others do, in its turn.
+            let request = DiskRequest::Redo {
+                database: name.clone(),
+                tables: Vec::new(),
+                dropped: Vec::new(),
+                changes: Vec::new(),
+                applied: database.redo_asked,
+                durable: false,
+            };
+            let (database, to) = (name.clone(), block.end());
+            self.disk(request, Purpose::Redo { database, to });
         }
     }
 
@@ -424,7 +445,7 @@ impl Instance {
             undo_block(&mut database.tables, block);
         }
         database.tables_at = database.tables_at.min(to);
-        database.tables.unlock_all();
+        database.tables.unlock_beyond(to);
         database.unacknowledged.retain(|(_, end)| *end <= to);
         let written: Vec<LogBlock> = undone
             .iter()
@@ -434,9 +455,11 @@ impl Instance {
         database.redo_asked = database.redo_asked.min(to);
         if !written.is_empty() {
             let changes = undo_changes(&written);
+            let created = written.iter().flat_map(|b| changes_of(b).0);
             let request = DiskRequest::Redo {
                 database: name.clone(),
                 tables: Vec::new(),
+                dropped: created.collect(),
                 changes,
                 applied: to,
                 durable: true,
@@ -487,30 +510,27 @@ impl Instance {
                 role_sequence,
                 state,
             });
-            self.resume(
-                &Wait::Commit {
-                    database: name.clone(),
-                    lsn,
-                },
-                &Ok(Vec::new()),
-            );
+            let database = name.clone();
+            self.resume(&Wait::Commit { database, lsn });
         }
         if unlocked {
-            self.resume(
-                &Wait::Lock {
-                    database: name.clone(),
-                },
-                &Ok(Vec::new()),
-            );
+            self.resume_locked(name);
         }
     }
 
-    /// The database stopped serving here: what was not acknowledged never will be by this instance.
+    /// Let whoever waits for a row of this database look again.
+    fn resume_locked(&mut self, name: &DatabaseName) {
+        let database = name.clone();
+        self.resume(&Wait::Lock { database });
+    }
+
+    /// The database stopped serving here: nobody waits for an acknowledgement any more. The rows stay locked, for what
+    /// was not acknowledged may yet be undone; who waited for one looks again, and finds the database closed.
     pub(super) fn forget_unacknowledged(&mut self, name: &DatabaseName) {
         if let Some(database) = self.database_mut(name) {
             database.unacknowledged.clear();
-            database.tables.unlock_all();
         }
+        self.resume_locked(name);
     }
 
     pub(super) fn on_database_opened(&mut self, name: &DatabaseName, result: Result<DiskReply, DiskError>) {

@@ -57,6 +57,8 @@ pub struct Tables {
     tables: BTreeMap<String, Table>,
     /// Rows of commits not yet acknowledged, with the end of the block that holds the commit.
     locks: BTreeMap<(String, i64), Lsn>,
+    /// Tables that such commits created, likewise.
+    created: BTreeMap<String, Lsn>,
 }
 
 impl Tables {
@@ -139,31 +141,44 @@ impl Tables {
         self.set(&change.table, change.key, change.before);
     }
 
-    /// Hold the rows of `changes` until the log is acknowledged up to `until`.
-    pub fn lock(&mut self, changes: &[RowChange], until: Lsn) {
-        for change in changes {
+    /// Hold the rows and tables of `work` until the log is acknowledged up to `until`.
+    pub fn lock(&mut self, work: &Transaction, until: Lsn) {
+        for change in &work.changes {
             self.locks.insert((fold(&change.table), change.key), until);
+        }
+        for table in &work.tables {
+            self.created.insert(fold(&table.name), until);
         }
     }
 
     /// Let go of every row whose commit ends at or before `acknowledged`. Returns whether any was held.
     pub fn unlock(&mut self, acknowledged: Lsn) -> bool {
-        let before = self.locks.len();
+        let before = self.locks.len() + self.created.len();
         self.locks.retain(|_, until| *until > acknowledged);
-        before != self.locks.len()
+        self.created.retain(|_, until| *until > acknowledged);
+        before != self.locks.len() + self.created.len()
     }
 
-    pub fn unlock_all(&mut self) {
-        self.locks.clear();
+    /// Let go of what was undone: everything whose commit ends beyond `to`.
+    pub fn unlock_beyond(&mut self, to: Lsn) {
+        self.locks.retain(|_, until| *until <= to);
+        self.created.retain(|_, until| *until <= to);
     }
 
     fn is_locked(&self, table: &str, key: i64) -> bool {
-        !self.locks.is_empty() && self.locks.contains_key(&(fold(table), key))
+        self.is_new(table) || !self.locks.is_empty() && self.locks.contains_key(&(fold(table), key))
+    }
+
+    /// Whether the commit that created this table is not yet acknowledged.
+    fn is_new(&self, table: &str) -> bool {
+        !self.created.is_empty() && self.created.contains_key(&fold(table))
     }
 
     pub fn is_table_locked(&self, table: &str) -> bool {
         let table = fold(table);
-        self.locks.keys().any(|(locked, _)| *locked == table)
+        let first = (table.clone(), i64::MIN);
+        let row = self.locks.range(first..).next();
+        self.is_new(&table) || row.is_some_and(|((locked, _), _)| *locked == table)
     }
 }
 
@@ -226,9 +241,12 @@ impl Transaction {
         found.ok_or_else(|| msg::INVALID_OBJECT.with(&[&table]))
     }
 
-    pub fn create_table(&mut self, tables: &Tables, declaration: Declaration) -> Result<(), SqlError> {
+    pub fn create_table(&mut self, tables: &Tables, declaration: Declaration) -> Result<(), Blocked> {
+        if tables.is_new(&declaration.name) {
+            return Err(Blocked::Locked);
+        }
         if self.check_table(tables, &declaration.name).is_ok() {
-            return Err(msg::TABLE_EXISTS.with(&[&declaration.name]));
+            return Err(msg::TABLE_EXISTS.with(&[&declaration.name]).into());
         }
         self.tables.push(declaration);
         Ok(())
@@ -335,7 +353,7 @@ mod tests {
         let mut tables = tables();
         let mut t = Transaction::default();
         t.update(&tables, "Accounts", 1, |_| Some(1)).unwrap();
-        tables.lock(&t.changes, Lsn::new(10));
+        tables.lock(&t, Lsn::new(10));
         assert_eq!(
             Transaction::default().read(&tables, "Accounts", 1),
             Err(Blocked::Locked)
@@ -344,6 +362,38 @@ mod tests {
         assert!(!tables.unlock(Lsn::new(9)));
         assert!(tables.unlock(Lsn::new(10)));
         assert_eq!(Transaction::default().read(&tables, "Accounts", 1), Ok(Some(100)));
+    }
+
+    #[test]
+    fn a_table_of_an_unacknowledged_commit_is_locked_until_it_is() {
+        let mut tables = tables();
+        let mut t = Transaction::default();
+        t.create_table(&tables, Declaration::parse("New(id,value)"))
+            .unwrap();
+        tables.create("New(id,value)");
+        tables.lock(&t, Lsn::new(10));
+        let mut other = Transaction::default();
+        assert_eq!(other.keys(&tables, "new"), Err(Blocked::Locked));
+        assert_eq!(other.insert(&tables, "New", 1, 1), Err(Blocked::Locked));
+        let again = other.create_table(&tables, Declaration::parse("NEW(id,value)"));
+        assert_eq!(again, Err(Blocked::Locked));
+        assert!(tables.unlock(Lsn::new(10)));
+        assert_eq!(other.insert(&tables, "New", 1, 1), Ok(()));
+    }
+
+    #[test]
+    fn what_is_undone_is_unlocked_and_the_rest_stays_locked() {
+        let mut tables = tables();
+        for (key, until) in [(1, 10), (2, 20)] {
+            let mut t = Transaction::default();
+            t.update(&tables, "Accounts", key, |_| Some(1)).unwrap();
+            tables.lock(&t, Lsn::new(until));
+        }
+        tables.unlock_beyond(Lsn::new(10));
+        let reader = Transaction::default();
+        assert_eq!(reader.read(&tables, "Accounts", 1), Err(Blocked::Locked));
+        assert_eq!(reader.read(&tables, "Accounts", 2), Ok(Some(50)));
+        assert!(tables.is_table_locked("ACCOUNTS"));
     }
 
     #[test]

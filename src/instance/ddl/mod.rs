@@ -6,6 +6,8 @@
 mod database;
 mod endpoint;
 mod security;
+#[cfg(test)]
+mod tests;
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult, Then, Wait};
@@ -49,9 +51,15 @@ impl Instance {
     }
 
     /// Make the catalog's changes durable, then go on with `then`.
-    fn persist(&mut self, connection: ConnectionId, then: Then) -> StatementResult {
+    ///
+    /// A catalog that cannot be written ends the instance: what it holds in memory would be a lie.
+    pub(in crate::instance) fn persist(&mut self, connection: ConnectionId, then: Then) -> StatementResult {
         let writes = self.catalog.take_writes();
-        self.ask_disk(connection, DiskRequest::Master { writes }, then)
+        self.ask_disk(
+            connection,
+            DiskRequest::Master { writes },
+            Then::Durable(Box::new(then)),
+        )
     }
 
     fn ask_disk(&mut self, connection: ConnectionId, request: DiskRequest, then: Then) -> StatementResult {
@@ -66,8 +74,21 @@ impl Instance {
     }
 
     /// Finish a statement the disk has answered. Runs even if its client is gone by now.
-    pub(super) fn after_disk(&mut self, then: Then, result: Result<DiskReply, DiskError>) -> StatementResult {
+    pub(super) fn after_disk(
+        &mut self,
+        connection: ConnectionId,
+        then: Then,
+        result: Result<DiskReply, DiskError>,
+    ) -> StatementResult {
         match then {
+            Then::Durable(then) => {
+                if let Err(error) = &result {
+                    let error = self.disk_failed("a change of master", error);
+                    self.shut_down(&error);
+                    return Err(error);
+                }
+                self.after_disk(connection, *then, result)
+            }
             Then::Finish | Then::Dropped => Ok(self.done(result)?),
             Then::Endpoint { restart } => {
                 let done = self.done(result)?;
@@ -86,26 +107,17 @@ impl Instance {
                 self.forget_local_endpoint();
                 Ok(done)
             }
-            Then::Certificate(create) => self.certificate_read(&create, result),
+            Then::Certificate(create) => self.certificate_read(connection, &create, result),
             Then::CertificateWritten => match result {
                 Ok(_) => Ok(Outcome::Done),
                 Err(error) => Err(msg::CERTIFICATE_WRITE.with(&[&file_of(&error), &error])),
             },
-            Then::Created { database } => {
-                let done = self.done(result)?;
-                self.database_created(&database);
-                Ok(done)
-            }
+            Then::Created(new) => self.files_created(connection, *new, result),
             Then::Backup { pages } => match result {
                 Ok(_) => Ok(Outcome::Item(ReplyItem::Info(backup_message(pages)))),
                 Err(error) => Err(msg::CANNOT_OPEN_BACKUP.with(&[&file_of(&error), &error])),
             },
-            Then::RestoreRead(restore) => self.restore_read(&restore, result),
-            Then::Restored { database } => {
-                let done = self.done(result)?;
-                self.database_created(&database);
-                Ok(done)
-            }
+            Then::RestoreRead(restore) => self.restore_read(connection, &restore, result),
         }
     }
 

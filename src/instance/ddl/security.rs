@@ -139,6 +139,7 @@ impl Instance {
 
     pub(super) fn certificate_read(
         &mut self,
+        connection: ConnectionId,
         create: &CreateCertificate,
         result: Result<DiskReply, DiskError>,
     ) -> StatementResult {
@@ -163,13 +164,7 @@ impl Instance {
             private_key: None,
         };
         self.catalog.put_certificate(certificate);
-        self.forget_local_endpoint();
-        let writes = self.catalog.take_writes();
-        self.disk(
-            DiskRequest::Master { writes },
-            super::super::purpose::Purpose::Catalog,
-        );
-        Ok(Outcome::Done)
+        self.persist(connection, Then::Security)
     }
 
     pub(super) fn backup_certificate(

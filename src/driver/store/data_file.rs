@@ -4,11 +4,12 @@
 //! of all its pages at open; where redb panics on one nevertheless, the panic is caught here and becomes `Damaged`
 //! (the panic hook still prints it). A handle whose write failed is closed and opened again at the next use.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redb::{
-    Builder, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    Builder, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
     WriteTransaction,
 };
 
@@ -71,7 +72,7 @@ impl<D: Disk> MasterFile<D> {
     fn create(disk: &D, name: &str, unfinished: &str) -> Result<RedbFile<D>, DiskError> {
         let failed = |e| disk_error("create", name, &e);
         let mut file = RedbFile::create(disk, name)?;
-        file.write(Durability::Immediate, |tx| {
+        file.write(|tx| {
             tx.open_table(ENTRIES)?;
             Ok(())
         })?;
@@ -83,7 +84,7 @@ impl<D: Disk> MasterFile<D> {
 
     /// Write or remove entries in one durable transaction.
     pub fn write(&mut self, writes: &[(String, Option<Vec<u8>>)]) -> Result<(), DiskError> {
-        self.0.write(Durability::Immediate, |tx| {
+        self.0.write(|tx| {
             let mut table = tx.open_table(ENTRIES)?;
             for (key, value) in writes {
                 match value {
@@ -97,7 +98,21 @@ impl<D: Disk> MasterFile<D> {
 }
 
 /// `<name>.mdf`: the rows of a database up to its applied LSN.
-pub struct DataFile<D: Disk>(RedbFile<D>);
+///
+/// What need not be durable waits in memory for the next write that must be: one transaction instead of many.
+pub struct DataFile<D: Disk> {
+    file: RedbFile<D>,
+    waiting: Waiting,
+}
+
+/// What was applied and not written yet.
+#[derive(Default)]
+struct Waiting {
+    tables: BTreeSet<String>,
+    /// The last value of each row, by table and key; `None` if it was removed.
+    rows: BTreeMap<(String, i64), Option<i64>>,
+    applied: Option<Lsn>,
+}
 
 /// What a data file holds.
 pub struct Content {
@@ -110,7 +125,7 @@ pub struct Content {
 impl<D: Disk> DataFile<D> {
     /// Create an empty file; neither its content nor its name is durable before `apply` and `sync_dir`.
     pub fn create(disk: &D, name: &str) -> Result<Self, DiskError> {
-        RedbFile::create(disk, name).map(DataFile)
+        RedbFile::create(disk, name).map(DataFile::new)
     }
 
     pub fn open(disk: &D, name: &str) -> Result<(Self, Content), DiskError> {
@@ -136,10 +151,18 @@ impl<D: Disk> DataFile<D> {
                 applied,
             })
         })?;
-        Ok((DataFile(file), content))
+        Ok((DataFile::new(file), content))
     }
 
-    /// Add tables and take others away, apply row changes and set the applied LSN in one transaction.
+    fn new(file: RedbFile<D>) -> Self {
+        DataFile {
+            file,
+            waiting: Waiting::default(),
+        }
+    }
+
+    /// Add tables and take others away, apply row changes and set the applied LSN, all or nothing. Unless `durable`, a
+    /// crash may undo it.
     pub fn apply(
         &mut self,
         tables: &[String],
@@ -148,30 +171,57 @@ impl<D: Disk> DataFile<D> {
         applied: Lsn,
         durable: bool,
     ) -> Result<(), DiskError> {
-        let durability = if durable {
-            Durability::Immediate
-        } else {
-            Durability::None
-        };
-        self.0.write(durability, |tx| {
+        if !durable && dropped.is_empty() {
+            self.waiting.add(tables, changes, applied);
+            return Ok(());
+        }
+        let waiting = &self.waiting;
+        self.file.write(|tx| {
             let mut known = tx.open_table(TABLES)?;
-            for table in tables {
+            for table in waiting.tables.iter().chain(tables) {
                 known.insert(table.as_str(), ())?;
             }
             for table in dropped {
                 known.remove(table.as_str())?;
             }
+            let earlier = waiting
+                .rows
+                .iter()
+                .map(|((table, key), after)| (table, *key, *after));
+            let now = changes
+                .iter()
+                .map(|change| (&change.table, change.key, change.after));
             let mut rows = tx.open_table(ROWS)?;
-            for change in changes {
-                let key = (change.table.as_str(), change.key);
-                match change.after {
-                    Some(value) => rows.insert(key, value)?,
-                    None => rows.remove(key)?,
+            for (table, key, after) in earlier.chain(now) {
+                let row = (table.as_str(), key);
+                match after {
+                    Some(value) => rows.insert(row, value)?,
+                    None => rows.remove(row)?,
                 };
             }
             tx.open_table(META)?.insert(APPLIED, applied.get())?;
             Ok(())
-        })
+        })?;
+        self.waiting = Waiting::default();
+        Ok(())
+    }
+
+    /// Write what waits.
+    pub fn settle(&mut self) -> Result<(), DiskError> {
+        match self.waiting.applied {
+            Some(applied) => self.apply(&[], &[], applied, true),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Waiting {
+    fn add(&mut self, tables: &[String], changes: &[RowChange], applied: Lsn) {
+        self.tables.extend(tables.iter().cloned());
+        for change in changes {
+            self.rows.insert((change.table.clone(), change.key), change.after);
+        }
+        self.applied = Some(applied);
     }
 }
 
@@ -206,14 +256,13 @@ impl<D: Disk> RedbFile<D> {
         })
     }
 
+    /// One durable transaction.
     fn write(
         &mut self,
-        durability: Durability,
         change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
     ) -> Result<(), DiskError> {
         self.with("write", |database| {
-            let mut transaction = database.begin_write()?;
-            transaction.set_durability(durability)?;
+            let transaction = database.begin_write()?;
             change(&transaction)?;
             Ok(transaction.commit()?)
         })

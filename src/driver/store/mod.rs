@@ -132,7 +132,11 @@ impl<D: Disk> Store<D> {
 
     fn open_database(&mut self, database: &DatabaseName) -> Result<DatabaseImage, DiskError> {
         let stem = names::stem(database);
-        self.databases.remove(&stem);
+        if let Some(mut before) = self.databases.remove(&stem)
+            && let Err(error) = before.data.settle()
+        {
+            tracing::warn!(%database, %error, "not all redo was written; what is missing is redone from the log");
+        }
         let (log, log_bytes) = LogFile::open(&self.disk, &names::log_file(&stem))?;
         let (data, content) = DataFile::open(&self.disk, &names::data_file(&stem))?;
         let image = DatabaseImage {

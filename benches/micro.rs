@@ -1,0 +1,260 @@
+//! The parts a run spends its time in, one by one: `cargo bench --bench micro [-- NAME]`. For comparing before with after.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{Bencher, black_box};
+
+use mirrorlab::crypto::certificate::{self, Generated};
+use mirrorlab::crypto::record::{AesRecords, SECRET_BYTES};
+use mirrorlab::driver::store::Store;
+use mirrorlab::endpoint::config::{
+    Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp, ListenerPort,
+};
+use mirrorlab::endpoint::connection::{
+    ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, OwnCertificate, TrustedCertificate,
+};
+use mirrorlab::error::SqlError;
+use mirrorlab::instance::io::DiskRequest;
+use mirrorlab::instance::views::{Limits, QueryEngine, SystemViews, Table, View};
+use mirrorlab::log::{LogBlock, LogRecord};
+use mirrorlab::sim::echo::echo_load;
+use mirrorlab::sim::world::{SystemConfig, World, WorldConfig};
+use mirrorlab::tsql::{Statement, parse};
+use mirrorlab::types::{
+    ConnectionId, DatabaseName, Guid, Lsn, Now, RowChange, Timestamp, TransactionId, Value, WallTime,
+};
+use mirrorlab::wire::frame::put_frame;
+use mirrorlab::wire::{FrameDecoder, FrameType, Protocol};
+
+/// 1 January 2026.
+const EPOCH_SECS: i64 = 1_767_225_600;
+const YEAR_SECS: i64 = 365 * 24 * 3600;
+const SIZES: [usize; 2] = [64, 4096];
+
+fn main() {
+    divan::main();
+}
+
+/// Both sides, from the opened stream to online: certificates, AES.
+#[divan::bench]
+fn handshake(bencher: Bencher<'_, '_>) {
+    let (a, b) = (own(1), own(2));
+    let initiator = Arc::new(endpoint(1, &a, &b));
+    let acceptor = Arc::new(endpoint(2, &b, &a));
+    bencher.bench_local(|| {
+        let now = Now {
+            at: Timestamp::ZERO,
+            wall: WallTime::from_unix_secs(EPOCH_SECS + 1),
+        };
+        let mut sides = [
+            Connection::initiate(ConnectionId(1), initiator.clone(), "b".into(), [1; 32], now),
+            Connection::accept(ConnectionId(2), acceptor.clone(), "a".into(), [2; 32], now),
+        ];
+        sides[0].on_connected(now);
+        while (0..2).any(|side| exchange(&mut sides, side, now)) {}
+        assert!(sides[0].is_online() && sides[1].is_online());
+    });
+}
+
+/// Carries what one side has to say. Whether there was anything.
+fn exchange(sides: &mut [Connection; 2], side: usize, now: Now) -> bool {
+    let mut any = false;
+    while let Some(output) = sides[side].poll() {
+        any = true;
+        match output {
+            ConnectionOutput::Send(bytes) => sides[1 - side].receive(now, &bytes),
+            ConnectionOutput::Arbitrate(_) => sides[side].resolve_arbitration(now, ArbitrationVerdict::Keep),
+            _ => {}
+        }
+    }
+    any
+}
+
+fn own(id: u8) -> Generated {
+    let (from, to) = (EPOCH_SECS, EPOCH_SECS + YEAR_SECS);
+    let (from, to) = (WallTime::from_unix_secs(from), WallTime::from_unix_secs(to));
+    certificate::generate(&[id; 32], &format!("HOST_{id}"), from, to).expect("the dates are in order")
+}
+
+fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
+    LocalEndpoint {
+        config: EndpointConfig {
+            name: "Mirroring".into(),
+            state: EndpointState::Started,
+            port: ListenerPort::try_from(7022).expect("a port"),
+            ip: ListenerIp::All,
+            authentication: Authentication::Certificate("own".into()),
+            encryption: Encryption::default(),
+            role: EndpointRole::All,
+        },
+        arbitration_id: Guid::from_bytes([id; 16]),
+        server_name: format!("HOST_{id}"),
+        address: None,
+        own_certificate: Some(OwnCertificate {
+            name: "own".into(),
+            der: own.der.clone(),
+            private_key_pkcs8: own.private_key_pkcs8.clone(),
+        }),
+        master_key_open: true,
+        trusted: vec![TrustedCertificate {
+            certificate_id: 300,
+            name: "peer".into(),
+            der: peer.der.clone(),
+            owner_user: "peer_user".into(),
+            login: Some("peer_login".into()),
+            connect: true,
+        }],
+    }
+}
+
+#[divan::bench(args = SIZES)]
+fn seal_and_open(bencher: Bencher<'_, '_>, size: usize) {
+    let cipher = AesRecords::new(&[7; SECRET_BYTES]);
+    let mut record = vec![0; size];
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        let tag = cipher.seal(1, b"header", &mut record);
+        record.extend_from_slice(&tag);
+        cipher
+            .open(1, b"header", &mut record)
+            .expect("what was sealed opens");
+        record.truncate(size);
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn frame_decode(bencher: Bencher<'_, '_>, size: usize) {
+    let mut bytes = Protocol::Mirroring.preamble().to_vec();
+    put_frame(&mut bytes, FrameType::SESSION, 0, &vec![7; size]);
+    bencher.counter(BytesCount::new(size)).bench_local(|| {
+        let mut decoder = FrameDecoder::new(Protocol::Mirroring, 1 << 16);
+        decoder.push(black_box(&bytes));
+        assert!(decoder.next_frame().expect("a good frame").is_some());
+    });
+}
+
+#[divan::bench]
+fn block_encode() -> LogBlock {
+    LogBlock::new(Lsn::new(1), 1, records()).expect("a small block")
+}
+
+#[divan::bench]
+fn block_decode(bencher: Bencher<'_, '_>) {
+    let block = block_encode();
+    bencher.bench_local(|| LogBlock::decode(black_box(block.encode())).expect("a good block"));
+}
+
+/// One transaction of two rows.
+fn records() -> Vec<LogRecord> {
+    let set = |key| LogRecord::Set(change(key));
+    let commit = LogRecord::Commit {
+        transaction: TransactionId(1),
+    };
+    vec![set(1), set(2), commit]
+}
+
+fn change(key: i64) -> RowChange {
+    RowChange {
+        table: "Ledger".into(),
+        key,
+        before: Some(1),
+        after: Some(2),
+    }
+}
+
+#[divan::bench]
+fn parse_create_endpoint() {
+    let text = "CREATE ENDPOINT Mirroring STATE = STARTED AS TCP (LISTENER_PORT = 7022, LISTENER_IP = ALL) FOR \
+                DATABASE_MIRRORING (AUTHENTICATION = CERTIFICATE alpha_cert, ENCRYPTION = REQUIRED ALGORITHM AES, \
+                ROLE = ALL);";
+    assert_eq!(parse(black_box(text)).expect("it is correct").len(), 1);
+}
+
+#[divan::bench]
+fn view_query(bencher: Bencher<'_, '_>) {
+    let text =
+        "SELECT DB_NAME(database_id), mirroring_state_desc FROM sys.database_mirroring WHERE database_id > 4";
+    let mut statements = parse(text).expect("it is correct");
+    let Some(Statement::Select(select)) = statements.pop().map(|statement| statement.node) else {
+        panic!("it is a query");
+    };
+    let mut engine = QueryEngine::new();
+    bencher.bench_local(|| {
+        engine
+            .run(&select, &OneRow, &Limits::default())
+            .expect("an answer")
+    });
+}
+
+/// Every view has one row, of NULLs.
+struct OneRow;
+
+impl SystemViews for OneRow {
+    fn rows(&self, view: View) -> Vec<Vec<Value>> {
+        vec![vec![Value::Null; view.columns().len()]]
+    }
+
+    fn table(&self, _: Option<&str>, _: &str) -> Result<Option<Table>, SqlError> {
+        Ok(None)
+    }
+
+    fn server_name(&self) -> &str {
+        "ALPHA"
+    }
+
+    fn login_name(&self) -> &str {
+        "sa"
+    }
+
+    fn current_database(&self) -> &str {
+        "master"
+    }
+
+    fn wall_time(&self) -> WallTime {
+        WallTime::from_unix_secs(EPOCH_SECS)
+    }
+}
+
+/// One row taken over by the data file: durably, or to wait for the next durable write.
+#[divan::bench(args = [true, false])]
+fn redo(bencher: Bencher<'_, '_>, durable: bool) {
+    let done = World::run(WorldConfig::new(1), async |world| {
+        let system = world
+            .add_system(SystemConfig::new("alpha"))
+            .expect("a first system");
+        let (disk, _dead) = world.disk(system).handle();
+        let (mut store, _) = Store::open(disk).expect("an empty disk");
+        let database = DatabaseName::new("Sales");
+        let create = DiskRequest::CreateDatabase {
+            database: database.clone(),
+            log_start: Lsn::ZERO,
+            tables: vec!["Ledger".into()],
+            rows: Vec::new(),
+        };
+        store.carry_out(create).expect("room for a database");
+        let mut applied = 0;
+        bencher.bench_local(|| {
+            applied += 1;
+            let request = DiskRequest::Redo {
+                database: database.clone(),
+                tables: Vec::new(),
+                changes: vec![change(i64::try_from(applied).expect("few") % 1_000)],
+                applied: Lsn::new(applied),
+                durable,
+            };
+            store.carry_out(request).expect("room for a row")
+        });
+    });
+    done.expect("the world runs");
+}
+
+/// Requests of 64 bytes and their answers through the world: a minute of the echo load, counted by its answers.
+#[divan::bench]
+fn round_trips(bencher: Bencher<'_, '_>) {
+    let minute = Duration::from_secs(60);
+    let answers = echo_load::<World>(1, minute).expect("the load runs");
+    bencher
+        .counter(ItemsCount::new(answers))
+        .bench_local(|| echo_load::<World>(1, minute).expect("the load runs"));
+}

@@ -14,19 +14,35 @@ const NAME: &str = "log-prefix";
 
 #[derive(Debug, Default)]
 pub(super) struct LogPrefix {
-    generated: BTreeMap<(DatabaseName, RoleSequence), BTreeMap<Lsn, Block>>,
+    generated: BTreeMap<(DatabaseName, RoleSequence), Generated>,
     logs: HardenedLogs,
+}
+
+/// What one principal generated under one role sequence.
+#[derive(Debug, Default)]
+struct Generated {
+    blocks: BTreeMap<Lsn, Block>,
+    /// The end of the block that reaches furthest.
+    reach: Lsn,
+}
+
+impl Generated {
+    fn add(&mut self, block: Block) {
+        // What was generated from here on before was lost in a crash.
+        if !self.blocks.split_off(&block.start).is_empty() {
+            self.reach = self.blocks.values().map(|g| g.end).max().unwrap_or_default();
+        }
+        self.blocks.insert(block.start, block);
+        self.reach = self.reach.max(block.end);
+    }
 }
 
 impl LogPrefix {
     fn on_generated(&mut self, database: &DatabaseName, block: Block) {
-        let blocks = self
-            .generated
+        self.generated
             .entry((database.clone(), block.role_sequence))
-            .or_default();
-        // What was generated from here on before was lost in a crash.
-        blocks.split_off(&block.start);
-        blocks.insert(block.start, block);
+            .or_default()
+            .add(block);
     }
 
     fn on_hardened(&self, who: &InstanceName, database: &DatabaseName, block: Block) -> Option<String> {
@@ -44,14 +60,13 @@ impl LogPrefix {
                 "hardened {start}..{end} with {what}: its log ended at {known}"
             ));
         }
-        let blocks = self.generated.get(&(database.clone(), role_sequence))?;
+        let Generated { blocks, reach } = self.generated.get(&(database.clone(), role_sequence))?;
         if blocks.get(&start).is_some_and(|g| g.contradicts(&block)) {
             return Some(format!(
                 "hardened other bytes at {start}..{end} than were generated under role sequence {role_sequence}"
             ));
         }
-        let reach = blocks.values().map(|g| g.end).max()?;
-        (end > reach).then(|| {
+        (end > *reach).then(|| {
             format!(
                 "hardened up to {end}, but only {reach} was generated under role sequence {role_sequence}"
             )

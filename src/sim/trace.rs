@@ -30,13 +30,7 @@ impl Trace {
     /// One JSON object a line: the canonical bytes of the trace.
     pub fn to_json_lines(&self) -> String {
         let mut out = String::new();
-        for event in &self.events {
-            match serde_json::to_string(event) {
-                Ok(line) => out.push_str(&line),
-                Err(error) => unreachable!("events have text keys only, so they serialise: {error}"),
-            }
-            out.push('\n');
-        }
+        self.each_line(|line| out.push_str(line));
         out
     }
 
@@ -55,8 +49,21 @@ impl Trace {
 
     /// SHA-256 of the canonical bytes, in hexadecimal.
     pub fn hash(&self) -> String {
-        let digest = Sha256::digest(self.to_json_lines().as_bytes());
+        let mut hasher = Sha256::new();
+        self.each_line(|line| hasher.update(line));
+        let digest = hasher.finalize();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Hands out the canonical bytes line by line, so that a hash need not hold them all.
+    fn each_line(&self, mut take: impl FnMut(&str)) {
+        for event in &self.events {
+            match serde_json::to_string(event) {
+                Ok(line) => take(&line),
+                Err(error) => unreachable!("events have text keys only, so they serialise: {error}"),
+            }
+            take("\n");
+        }
     }
 }
 

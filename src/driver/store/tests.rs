@@ -497,6 +497,22 @@ fn a_redo_that_is_not_durable_may_be_lost_but_not_torn() {
 }
 
 #[test]
+fn redo_that_waits_outlives_a_failed_write_and_a_reopening() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    done(&mut store, create(0));
+    done(&mut store, redo(2, 5, false));
+    disk.fail_syncs(1);
+    assert!(refused(store.carry_out(redo(3, 6, true))).starts_with("write sales.mdf"));
+    done(&mut store, redo(4, 7, true));
+    done(&mut store, redo(5, 8, false));
+    let reopened = image(&mut store).unwrap();
+    assert_eq!(reopened.applied, Lsn::new(8));
+    let keys: Vec<i64> = reopened.rows.iter().map(|(_, key, _)| *key).collect();
+    assert!([2, 4, 5].iter().all(|key| keys.contains(key)), "{keys:?}");
+}
+
+#[test]
 fn an_empty_database_is_small() {
     let disk = MemoryDisk::default();
     let (mut store, _) = open(&disk);

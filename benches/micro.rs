@@ -239,6 +239,7 @@ fn redo(bencher: Bencher<'_, '_>, durable: bool) {
             let request = DiskRequest::Redo {
                 database: database.clone(),
                 tables: Vec::new(),
+                dropped: Vec::new(),
                 changes: vec![change(i64::try_from(applied).expect("few") % 1_000)],
                 applied: Lsn::new(applied),
                 durable,

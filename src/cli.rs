@@ -83,6 +83,8 @@ enum Command {
         /// Also write the trace as JSON Lines.
         #[arg(long, value_name = "FILE")]
         trace: Option<PathBuf>,
+        #[arg(long, value_enum, default_value_t)]
+        kernel: Kernel,
     },
     /// List the scenarios and their promises.
     List,
@@ -116,6 +118,18 @@ struct RunArgs {
     /// Run each seed twice and compare the traces.
     #[arg(long)]
     twice: bool,
+    /// What simulates systems and network.
+    #[arg(long, value_enum, default_value_t)]
+    kernel: Kernel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Kernel {
+    /// The event-driven world, which can do every fault.
+    #[default]
+    Event,
+    /// turmoil::Sim, a slower second opinion without firewalls.
+    Turmoil,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -136,6 +150,8 @@ enum CliError {
     Seeds(String),
     #[error("error: '{0}' is not a scenario and a seed; write failover/automatic_on_kill@7")]
     Repro(String),
+    #[error("error: {scenario} cannot be run with --kernel turmoil: {reason}; run it with --kernel event")]
+    Kernel { scenario: String, reason: String },
     #[error("error: cannot write {}: {error}", .path.display())]
     Write { path: PathBuf, error: io::Error },
     /// Nobody reads what we say; not an error.
@@ -155,8 +171,12 @@ impl From<io::Error> for CliError {
     }
 }
 
-/// Carries out the command line `args` (the program's name first).
-pub fn main(args: impl IntoIterator<Item = OsString>, launch: &dyn Launch) -> ExitCode {
+/// Carries out the command line `args` (the program's name first) with the launches of the two kernels.
+pub fn main(args: impl IntoIterator<Item = OsString>, event: &dyn Launch, turmoil: &dyn Launch) -> ExitCode {
+    let launch = |kernel: Kernel| match kernel {
+        Kernel::Event => event,
+        Kernel::Turmoil => turmoil,
+    };
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -169,9 +189,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>, launch: &dyn Launch) -> Ex
         level.listen();
     }
     let done = match cli.command {
-        None => run(&cli.run, launch),
-        Some(Command::Run(args)) => run(&args, launch),
-        Some(Command::Repro { what, trace }) => repro(&what, trace.as_deref(), launch),
+        None => run(&cli.run, launch(cli.run.kernel)),
+        Some(Command::Run(args)) => run(&args, launch(args.kernel)),
+        Some(Command::Repro { what, trace, kernel }) => repro(&what, trace.as_deref(), launch(kernel)),
         Some(Command::List) => list(),
         Some(Command::Check { paths }) => check(&paths),
     };
@@ -192,6 +212,7 @@ fn run(args: &RunArgs, launch: &dyn Launch) -> Result<u8, CliError> {
         (None, None) => None,
     };
     let scenarios = select(&args.what)?;
+    accept(&scenarios, launch)?;
     let jobs: Vec<(&Scenario, u64)> = scenarios
         .iter()
         .flat_map(|s| {
@@ -236,6 +257,7 @@ fn repro(what: &str, trace: Option<&Path>, launch: &dyn Launch) -> Result<u8, Cl
     let [scenario] = scenarios.as_slice() else {
         return Err(CliError::Repro(what.to_owned()));
     };
+    accept(&scenarios, launch)?;
     let run = runner::run(launch, scenario, seed);
     if let Some(path) = trace {
         TraceFile::create(path)?.write(&run)?;
@@ -275,6 +297,18 @@ fn check(paths: &[PathBuf]) -> Result<u8, CliError> {
     }
     out.flush()?;
     Ok(if wrong { USAGE } else { CLEAN })
+}
+
+/// The kernel must be able to play all of them; the first it cannot is an error.
+fn accept(scenarios: &[Scenario], launch: &dyn Launch) -> Result<(), CliError> {
+    let refused = scenarios.iter().find_map(|s| Some((s, launch.refusal(s)?)));
+    match refused {
+        Some((scenario, reason)) => Err(CliError::Kernel {
+            scenario: scenario.name.clone(),
+            reason,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The scenarios that are meant, each once, in the order they were asked for.

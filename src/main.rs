@@ -4,5 +4,9 @@ use mirrorlab::cli;
 use mirrorlab::sim::launch;
 
 fn main() -> ExitCode {
-    cli::main(std::env::args_os(), &launch::instances())
+    cli::main(
+        std::env::args_os(),
+        &launch::instances(),
+        &launch::second_opinion(),
+    )
 }

@@ -1,11 +1,13 @@
-//! Real runs: the stage over the event-driven world, with driver, instances and applications on it.
+//! Real runs: the stage over a simulation, with driver, instances and applications on it.
 //!
+//! The event-driven world plays every scenario; `turmoil::Sim` plays those whose faults it can do, as a second opinion.
 //! Each instance is a process on its system, each client a process on a system of its own, and the scenario's batches come
 //! from a system called `operator`. Instances of one system share its disk: each keeps its databases in a folder of its
 //! own, while files that T-SQL names by path are the system's. Source: ours.
 
 mod faults;
 mod instance_disk;
+mod playground;
 mod wiretap;
 
 use std::cell::RefCell;
@@ -16,15 +18,17 @@ use std::time::Duration;
 
 use super::client::{BatchClient, ConnectionString, LOGIN_TIMEOUT};
 use super::fault::Fault;
+use super::kernel::Seams;
+use super::reference::Reference;
 use super::runner::{Failure, Launch};
-use super::scenario::Scenario;
+use super::scenario::{Action, Scenario};
 use super::script::{CLIENT_TABLE, Played, play};
 use super::stage::{BATCH_TIMEOUT, FaultId, Stage};
-use super::topology::{ClientSpec, InstanceSpec, Topology};
+use super::topology::{ClientSpec, InstanceSpec, SystemSpec, Topology};
 use super::trace::Recorder;
 use super::workload::{Application, Mix, StopHandle, Workload};
 use super::world::{
-    ClockSetting, ProcessEnv, ProcessId, SystemConfig, SystemId, World, WorldConfig, WorldError,
+    ClockSetting, ProcessId, Streams, SystemConfig, SystemId, World, WorldConfig, WorldError,
 };
 use crate::driver::Observer;
 use crate::driver::clock::Clock;
@@ -38,6 +42,7 @@ use crate::types::{InstanceName, Reply, ServerAddress, Source, Timestamp, WorldE
 
 use faults::Fired;
 use instance_disk::InstanceDisk;
+use playground::Playground;
 
 /// The system the scenario's own batches come from.
 const OPERATOR: &str = "operator";
@@ -55,9 +60,21 @@ pub struct EventDriven<K> {
     pub boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
 }
 
-/// The launch of real runs: instances as they are.
+/// Plays scenarios inside `turmoil::Sim`, those whose faults it can do.
+#[derive(Debug, Clone, Copy)]
+pub struct SecondOpinion<K> {
+    /// As in [`EventDriven`].
+    pub boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+}
+
+/// The launch of real runs: instances as they are, in the event-driven world.
 pub fn instances() -> EventDriven<Instance> {
     EventDriven { boot }
+}
+
+/// The same instances inside `turmoil::Sim`.
+pub fn second_opinion() -> SecondOpinion<Instance> {
+    SecondOpinion { boot }
 }
 
 fn boot(spec: &InstanceSpec, dns_suffix: &str, seed: [u8; 32]) -> Instance {
@@ -73,15 +90,74 @@ fn boot(spec: &InstanceSpec, dns_suffix: &str, seed: [u8; 32]) -> Instance {
 
 impl<K: Core + 'static> Launch for EventDriven<K> {
     fn play(&self, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Played {
-        let boot = self.boot;
-        let result = World::run(WorldConfig::new(seed), async |world| {
-            let stage = WorldStage::new(world, scenario.topology.clone(), boot, recorder.clone())?;
-            Ok(play(scenario, &stage, recorder).await)
-        });
-        match result.and_then(|played| played) {
-            Ok(played) => played,
-            Err(error) => broken(&error),
+        play_on::<World, K>(self.boot, scenario, seed, recorder)
+    }
+}
+
+impl<K: Core + 'static> Launch for SecondOpinion<K> {
+    fn play(&self, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Played {
+        play_on::<Reference, K>(self.boot, scenario, seed, recorder)
+    }
+
+    fn repro_arguments(&self) -> &'static str {
+        " --kernel turmoil"
+    }
+
+    fn refusal(&self, scenario: &Scenario) -> Option<String> {
+        scenario.steps.iter().find_map(|step| {
+            let Action::Fault { fault, .. } = &step.action else {
+                return None;
+            };
+            let reason = <Reference as Playground>::cannot(fault)?;
+            Some(format!(
+                "the turmoil kernel cannot do its fault `{fault}`: {reason}"
+            ))
+        })
+    }
+}
+
+fn play_on<W: Playground, K: Core + 'static>(
+    boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    scenario: &Scenario,
+    seed: u64,
+    recorder: &Recorder,
+) -> Played {
+    let systems = systems(&scenario.topology);
+    let (scenario, recorder) = (scenario.clone(), recorder.clone());
+    let result = W::play(WorldConfig::new(seed), systems, async move |kernel: W| {
+        let topology = scenario.topology.clone();
+        let stage = KernelStage::new(kernel, seed, topology, boot, recorder.clone())?;
+        Ok(play(&scenario, &stage, &recorder).await)
+    });
+    match result.and_then(|played| played) {
+        Ok(played) => played,
+        Err(error) => broken(&error),
+    }
+}
+
+/// The systems of the scenario, one for each client, and the operator's.
+fn systems(topology: &Topology) -> Vec<SystemConfig> {
+    let declared = topology.systems.iter().map(|spec| {
+        let config = SystemConfig::new(spec.name.clone()).with_clock(clock_of(spec));
+        match topology.dns_suffix(&spec.name) {
+            Some(suffix) => config.with_dns_suffix(suffix),
+            None => config,
         }
+    });
+    let clients = topology
+        .clients
+        .iter()
+        .map(|client| SystemConfig::new(client.name.clone()));
+    declared
+        .chain(clients)
+        .chain([SystemConfig::new(OPERATOR)])
+        .collect()
+}
+
+fn clock_of(spec: &SystemSpec) -> ClockSetting {
+    ClockSetting {
+        offset_millis: spec.clock_offset_millis,
+        drift_ppm: spec.clock_drift_ppm,
     }
 }
 
@@ -103,8 +179,9 @@ fn broken(error: &WorldError) -> Played {
     }
 }
 
-struct WorldStage<K> {
-    world: World,
+struct KernelStage<W: Playground, K> {
+    kernel: W,
+    streams: Streams,
     topology: Topology,
     boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
     recorder: Recorder,
@@ -113,7 +190,7 @@ struct WorldStage<K> {
     processes: RefCell<BTreeMap<InstanceName, ProcessId>>,
     clients: RefCell<BTreeMap<String, RunningClient>>,
     clocks: RefCell<BTreeMap<String, ClockSetting>>,
-    fired: RefCell<BTreeMap<FaultId, Fired>>,
+    fired: RefCell<BTreeMap<FaultId, Fired<W::Broken>>>,
 }
 
 struct RunningClient {
@@ -121,49 +198,47 @@ struct RunningClient {
     stop: Rc<RefCell<Option<StopHandle>>>,
 }
 
-impl<K: Core + 'static> WorldStage<K> {
+impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     fn new(
-        world: World,
+        kernel: W,
+        seed: u64,
         topology: Topology,
         boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
         recorder: Recorder,
     ) -> Result<Self, WorldError> {
-        let mut systems = BTreeMap::new();
-        let mut clocks = BTreeMap::new();
-        for spec in &topology.systems {
-            let clock = ClockSetting {
-                offset_millis: spec.clock_offset_millis,
-                drift_ppm: spec.clock_drift_ppm,
-            };
-            let mut config = SystemConfig::new(spec.name.clone()).with_clock(clock);
-            if let Some(suffix) = topology.dns_suffix(&spec.name) {
-                config = config.with_dns_suffix(suffix);
-            }
-            systems.insert(spec.name.clone(), world.add_system(config)?);
-            clocks.insert(spec.name.clone(), clock);
-        }
-        for client in &topology.clients {
-            let id = world.add_system(SystemConfig::new(client.name.clone()))?;
-            systems.insert(client.name.clone(), id);
-        }
-        let operator = world.add_system(SystemConfig::new(OPERATOR))?;
-        world.tap(wiretap::wiretap(recorder.clone()));
-        Ok(WorldStage {
-            world,
-            topology,
+        let find = |name: &str| {
+            let found = kernel.find(name);
+            found.ok_or_else(|| WorldError::NoSuchName(name.to_owned()))
+        };
+        let declared = topology.systems.iter().map(|spec| &spec.name);
+        let clients = topology.clients.iter().map(|client| &client.name);
+        let systems = declared
+            .chain(clients)
+            .map(|name| Ok((name.clone(), find(name)?)))
+            .collect::<Result<_, WorldError>>()?;
+        let operator = find(OPERATOR)?;
+        kernel.listen_in(&recorder);
+        let clocks = topology
+            .systems
+            .iter()
+            .map(|spec| (spec.name.clone(), clock_of(spec)));
+        Ok(KernelStage {
+            kernel,
+            streams: Streams::new(seed),
             boot,
             recorder,
             systems,
             operator,
             processes: RefCell::default(),
             clients: RefCell::default(),
-            clocks: RefCell::new(clocks),
+            clocks: RefCell::new(clocks.collect()),
             fired: RefCell::default(),
+            topology,
         })
     }
 
     fn tell(&self, event: WorldEvent) {
-        self.recorder.record(self.world.now(), Source::World, event);
+        self.recorder.record(self.kernel.now(), Source::World, event);
     }
 
     fn system(&self, name: &str) -> Result<SystemId, String> {
@@ -188,7 +263,7 @@ impl<K: Core + 'static> WorldStage<K> {
 
     fn is_alive(&self, name: &InstanceName) -> bool {
         let process = self.processes.borrow().get(name).copied();
-        process.is_some_and(|process| self.world.is_alive(process))
+        process.is_some_and(|process| self.kernel.runs(process))
     }
 
     /// Start an instance that is not running; its system must have power.
@@ -206,8 +281,8 @@ impl<K: Core + 'static> WorldStage<K> {
             instance: name.clone(),
         });
         let process = self
-            .world
-            .spawn(system, name.as_str(), move |mut env: ProcessEnv| async move {
+            .kernel
+            .start(system, name.as_str(), move |mut env: Seams<W>| async move {
                 let core = boot(&spec, &suffix, env.entropy.seed());
                 let disk = InstanceDisk::new(env.disk.clone(), spec.name.as_str());
                 let observer: Observer = {
@@ -230,7 +305,7 @@ impl<K: Core + 'static> WorldStage<K> {
     /// Whether it was alive.
     fn kill(&self, name: &InstanceName) -> bool {
         let process = self.processes.borrow_mut().remove(name);
-        let killed = process.is_some_and(|process| self.world.kill(process));
+        let killed = process.is_some_and(|process| self.kernel.stop(process));
         if killed {
             self.tell(WorldEvent::ProcessKilled {
                 instance: name.clone(),
@@ -257,7 +332,7 @@ impl<K: Core + 'static> WorldStage<K> {
             .into_iter()
             .filter(|i| self.is_alive(i))
             .collect();
-        if !self.world.power_off(id) {
+        if !self.kernel.lose_power(id) {
             return Ok(false);
         }
         self.tell(WorldEvent::SystemDown {
@@ -273,7 +348,7 @@ impl<K: Core + 'static> WorldStage<K> {
     /// Whether the system was down.
     fn power_on(&self, system: &str) -> Result<bool, String> {
         let id = self.system(system)?;
-        if !self.world.power_on(id) {
+        if !self.kernel.restore_power(id) {
             return Ok(false);
         }
         self.tell(WorldEvent::SystemUp {
@@ -324,7 +399,7 @@ impl<K: Core + 'static> WorldStage<K> {
     }
 
     fn read_file(&self, system: SystemId, path: &str) -> io::Result<Vec<u8>> {
-        let (disk, _) = self.world.disk(system).handle();
+        let (disk, _) = self.kernel.disk_of(system).handle();
         let file = disk.open(&user_file(path))?;
         let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
         let mut bytes = vec![0; length];
@@ -333,7 +408,7 @@ impl<K: Core + 'static> WorldStage<K> {
     }
 
     fn write_file(&self, system: SystemId, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let (disk, _) = self.world.disk(system).handle();
+        let (disk, _) = self.kernel.disk_of(system).handle();
         let name = user_file(path);
         let file = match disk.create(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&name)?,
@@ -346,13 +421,13 @@ impl<K: Core + 'static> WorldStage<K> {
     }
 }
 
-impl<K: Core + 'static> Stage for WorldStage<K> {
+impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
     fn now(&self) -> Timestamp {
-        self.world.now()
+        self.kernel.now()
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        self.world.run_until(at).await;
+        self.kernel.sleep_until(at).await;
     }
 
     fn start_instances(&self) -> Result<(), String> {
@@ -367,7 +442,7 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
         };
         let batches = batches.to_vec();
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let spawned = self.world.spawn(self.operator, OPERATOR, move |env| async move {
+        let spawned = self.kernel.start(self.operator, OPERATOR, move |env| async move {
             let _ = answer.send(converse(env, address, batches).await);
         });
         match spawned {
@@ -391,9 +466,10 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
         &self,
         id: FaultId,
         fault: &Fault,
+        lasts: Option<Duration>,
         port_of: &dyn Fn(&InstanceName) -> Option<u16>,
     ) -> Result<(), String> {
-        let fired = self.break_it(fault, port_of)?;
+        let fired = self.break_it(fault, lasts, port_of)?;
         self.fired.borrow_mut().insert(id, fired);
         Ok(())
     }
@@ -407,7 +483,10 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
     }
 
     fn took_effect(&self, id: FaultId) -> bool {
-        self.fired.borrow().get(&id).is_some_and(Fired::took_effect)
+        self.fired
+            .borrow()
+            .get(&id)
+            .is_some_and(|fired| fired.took_effect())
     }
 
     fn start_client(&self, client: &ClientSpec) -> Result<(), String> {
@@ -415,12 +494,12 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
         let workload = self
             .workload(client)
             .ok_or_else(|| format!("client {} names an unknown instance", client.name))?;
-        let rng = self.world.streams().stream(&format!("client/{}", client.name));
+        let rng = self.streams.stream(&format!("client/{}", client.name));
         let stop: Rc<RefCell<Option<StopHandle>>> = Rc::default();
         let (recorder, handle, name) = (self.recorder.clone(), stop.clone(), client.name.clone());
         let process = self
-            .world
-            .spawn(system, &client.name, move |env| async move {
+            .kernel
+            .start(system, &client.name, move |env| async move {
                 let observer: Observer =
                     Rc::new(move |at, event| recorder.record(at, Source::Client(name.clone()), event));
                 let application =
@@ -431,7 +510,7 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
             .map_err(|e| e.to_string())?;
         let running = RunningClient { process, stop };
         if let Some(before) = self.clients.borrow_mut().insert(client.name.clone(), running) {
-            self.world.kill(before.process);
+            self.kernel.stop(before.process);
         }
         Ok(())
     }
@@ -446,8 +525,8 @@ impl<K: Core + 'static> Stage for WorldStage<K> {
 }
 
 /// Connect, execute in order, stop at the first error.
-async fn converse(
-    env: ProcessEnv,
+async fn converse<W: Playground>(
+    env: Seams<W>,
     address: ServerAddress,
     batches: Vec<String>,
 ) -> (Vec<Reply>, Option<String>) {

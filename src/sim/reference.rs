@@ -9,7 +9,7 @@
 mod net;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -24,8 +24,8 @@ use crate::types::{Event, Now, Source, Stamped, Timestamp};
 
 use super::kernel::{Kernel, Outage, Seams};
 use super::world::{
-    DeadSwitch, Names, ProcessId, SYSTEMS_MAX, SimEntropy, Streams, SystemConfig, SystemDisk, SystemId,
-    WallClock, WorldConfig, WorldError, watched,
+    DeadSwitch, Effect, Names, ProcessId, SYSTEMS_MAX, SimEntropy, Streams, SystemConfig, SystemDisk,
+    SystemId, WallClock, WorldConfig, WorldError, watched,
 };
 
 pub use net::{ReferenceListener, ReferenceNet, ReferenceRead, ReferenceStream, ReferenceWrite};
@@ -42,8 +42,9 @@ struct Inner {
     starts: RefCell<BTreeMap<String, u64>>,
     events: RefCell<Vec<Stamped>>,
     commands: RefCell<VecDeque<Command>>,
-    /// Pairs, the lower first, between which nothing passes.
-    silent: RefCell<BTreeSet<(SystemId, SystemId)>>,
+    /// The cuts in force, by number.
+    silences: RefCell<BTreeMap<u64, Silence>>,
+    next_silence: Cell<u64>,
     failure: RefCell<Option<WorldError>>,
     /// The time at the last step, for whoever asks from outside of every host.
     now: Cell<Timestamp>,
@@ -64,11 +65,29 @@ enum Command {
     Bounce(SystemId),
 }
 
+/// A cut between two systems; it knows whether something was sent into it. Clones are the same cut.
+#[derive(Debug, Clone)]
+pub struct Silence {
+    number: u64,
+    /// The lower first.
+    between: (SystemId, SystemId),
+    outage: Outage,
+    effect: Effect,
+}
+
+impl Silence {
+    /// Whether one of the two systems sent something to the other.
+    pub fn took_effect(&self) -> bool {
+        self.effect.took_effect()
+    }
+}
+
 /// What the simulation knows of a process.
 struct Slot {
     name: String,
     system: SystemId,
     ended: Cell<bool>,
+    paused: Cell<bool>,
     dead: DeadSwitch,
     waker: RefCell<Option<Waker>>,
 }
@@ -84,7 +103,7 @@ struct Running {
 impl Kernel for Reference {
     type Net = ReferenceNet;
     type Clock = ReferenceClock;
-    type Cut = (SystemId, SystemId, Outage);
+    type Cut = Silence;
 
     fn play<T: 'static>(
         config: WorldConfig,
@@ -162,6 +181,7 @@ impl Kernel for Reference {
             name: name.to_owned(),
             system,
             ended: Cell::new(false),
+            paused: Cell::new(false),
             dead,
             waker: RefCell::default(),
         });
@@ -234,21 +254,30 @@ impl Kernel for Reference {
         true
     }
 
-    fn separate(&self, a: SystemId, b: SystemId, outage: Outage) -> Self::Cut {
-        self.0.silent.borrow_mut().insert((a.min(b), a.max(b)));
+    fn separate(&self, a: SystemId, b: SystemId, outage: Outage) -> Silence {
+        let number = self.0.next_silence.get();
+        self.0.next_silence.set(number + 1);
+        let silence = Silence {
+            number,
+            between: (a.min(b), a.max(b)),
+            outage,
+            effect: Effect::default(),
+        };
+        self.0.silences.borrow_mut().insert(number, silence.clone());
         match outage {
             Outage::Short => turmoil::hold(a.ip(), b.ip()),
             Outage::Long => turmoil::partition(a.ip(), b.ip()),
         }
-        (a, b, outage)
+        silence
     }
 
-    fn mend(&self, (a, b, outage): Self::Cut) {
-        self.0.silent.borrow_mut().remove(&(a.min(b), a.max(b)));
-        if self.is_silent(a, b) {
+    fn mend(&self, silence: Silence) {
+        let mended = self.0.silences.borrow_mut().remove(&silence.number);
+        let (a, b) = silence.between;
+        if mended.is_none() || self.is_silent(a, b) {
             return;
         }
-        match outage {
+        match silence.outage {
             Outage::Short => turmoil::release(a.ip(), b.ip()),
             Outage::Long => turmoil::repair(a.ip(), b.ip()),
         }
@@ -337,7 +366,8 @@ impl Reference {
             starts: RefCell::default(),
             events: RefCell::default(),
             commands: RefCell::default(),
-            silent: RefCell::default(),
+            silences: RefCell::default(),
+            next_silence: Cell::default(),
             failure: RefCell::default(),
             now: Cell::default(),
         })))
@@ -380,7 +410,32 @@ impl Reference {
     /// Whether nothing passes between two systems: cut, or one without power.
     fn is_silent(&self, a: SystemId, b: SystemId) -> bool {
         let up = |id: SystemId| self.0.systems[id.index()].up.get();
-        !up(a) || !up(b) || self.0.silent.borrow().contains(&(a.min(b), a.max(b)))
+        !up(a) || !up(b) || self.cuts(a, b).next().is_some()
+    }
+
+    /// What is sent from `a` to `b` now meets the cuts between them.
+    fn send(&self, a: SystemId, b: SystemId) {
+        self.cuts(a, b).for_each(|silence| silence.effect.hit());
+    }
+
+    fn cuts(&self, a: SystemId, b: SystemId) -> impl Iterator<Item = Silence> + use<> {
+        let pair = (a.min(b), a.max(b));
+        let silences = self.0.silences.borrow();
+        let found: Vec<Silence> = silences
+            .values()
+            .filter(|silence| silence.between == pair)
+            .cloned()
+            .collect();
+        found.into_iter()
+    }
+
+    /// Stops polling a process, or goes on; whether that was a change.
+    pub(in crate::sim) fn set_paused(&self, process: ProcessId, paused: bool) -> bool {
+        let processes = self.0.processes.borrow();
+        let slot = usize::try_from(process.0)
+            .ok()
+            .and_then(|index| processes.get(index));
+        slot.is_some_and(|slot| slot.set_paused(paused))
     }
 
     /// The failure that ended a step: a panic that was watched, or turmoil's own word.
@@ -429,6 +484,16 @@ impl Slot {
         }
         true
     }
+
+    fn set_paused(&self, paused: bool) -> bool {
+        if self.ended.get() || self.paused.replace(paused) == paused {
+            return false;
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        true
+    }
 }
 
 impl Future for Running {
@@ -440,6 +505,9 @@ impl Future for Running {
             return Poll::Ready(());
         }
         *this.slot.waker.borrow_mut() = Some(cx.waker().clone());
+        if this.slot.paused.get() {
+            return Poll::Pending;
+        }
         let (polled, panic) = watched(|| Pin::new(&mut this.tasks).poll(cx));
         if let Some(message) = panic {
             this.kernel.note_panic(&this.slot.name, message);

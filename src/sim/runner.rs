@@ -25,6 +25,11 @@ pub trait Launch: Sync {
     /// `packets` and the like are not part of a run. May panic; the runner makes a failure of it.
     fn play(&self, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Played;
 
+    /// Why it cannot play this scenario, if it cannot.
+    fn refusal(&self, _scenario: &Scenario) -> Option<String> {
+        None
+    }
+
     /// How the command line calls it, if it is not the default: ` --kernel turmoil`.
     fn repro_arguments(&self) -> &'static str {
         ""

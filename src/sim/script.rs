@@ -380,7 +380,7 @@ impl<S: Stage> Player<'_, S> {
             text,
         });
         let port_of = |instance: &InstanceName| self.recorder.model(|m| m.endpoint_port(instance));
-        match self.stage.fire(id, fault, &port_of) {
+        match self.stage.fire(id, fault, lasts, &port_of) {
             Ok(()) => {
                 self.kinds.insert(id, (fault.kind(), false));
                 if fault.lasts() {

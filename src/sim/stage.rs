@@ -42,7 +42,7 @@ pub trait Stage {
     /// If there is no such file or it cannot be written.
     fn copy_file(&self, path: &str, from: &str, to: &str) -> Result<(), String>;
 
-    /// Begin a fault. `port_of` tells the port an instance's endpoint listens on.
+    /// Begin a fault that will last so long; `None` is until it is healed. `port_of` tells the port an instance's endpoint listens on.
     ///
     /// # Errors
     /// If it cannot be done in this world or at this time; the text says why.
@@ -50,6 +50,7 @@ pub trait Stage {
         &self,
         id: FaultId,
         fault: &Fault,
+        lasts: Option<Duration>,
         port_of: &dyn Fn(&InstanceName) -> Option<u16>,
     ) -> Result<(), String>;
 

@@ -209,7 +209,7 @@ impl<D: Disk> DataFile<D> {
     /// Write what waits.
     pub fn settle(&mut self) -> Result<(), DiskError> {
         match self.waiting.applied {
-            Some(applied) => self.apply(&[], &[], applied, true),
+            Some(applied) => self.apply(&[], &[], &[], applied, true),
             None => Ok(()),
         }
     }

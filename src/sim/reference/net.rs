@@ -22,13 +22,34 @@ pub struct ReferenceNet {
     pub(super) system: SystemId,
 }
 
-pub struct ReferenceListener(TcpListener);
+pub struct ReferenceListener {
+    listener: TcpListener,
+    at: ReferenceNet,
+}
 
-pub struct ReferenceStream(TcpStream);
+pub struct ReferenceStream {
+    stream: TcpStream,
+    /// Where it begins and where it ends.
+    from: ReferenceNet,
+    to: Option<SystemId>,
+}
 
 pub struct ReferenceRead(OwnedReadHalf);
 
-pub struct ReferenceWrite(OwnedWriteHalf);
+pub struct ReferenceWrite {
+    half: OwnedWriteHalf,
+    from: ReferenceNet,
+    to: Option<SystemId>,
+}
+
+impl ReferenceNet {
+    /// Something leaves for `to`; a cut in the way feels it.
+    fn send(&self, to: Option<SystemId>) {
+        if let Some(to) = to {
+            self.kernel.send(self.system, to);
+        }
+    }
+}
 
 impl Net for ReferenceNet {
     type Listener = ReferenceListener;
@@ -41,7 +62,10 @@ impl Net for ReferenceNet {
         }
         // turmoil binds every address or none.
         match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await {
-            Ok(listener) => Ok(ReferenceListener(listener)),
+            Ok(listener) => Ok(ReferenceListener {
+                listener,
+                at: self.clone(),
+            }),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(ListenError::AddressInUse),
             Err(error) => Err(ListenError::Other(error.to_string())),
         }
@@ -64,9 +88,16 @@ impl Net for ReferenceNet {
             self.kernel.system_of(ip)
         };
         if let Some(peer) = peer {
+            self.send(Some(peer));
             let connecting = TcpStream::connect(SocketAddr::new(ip, address.port()));
             match tokio::time::timeout(CONNECT_DEADLINE, connecting).await {
-                Ok(Ok(stream)) => return Ok(ReferenceStream(stream)),
+                Ok(Ok(stream)) => {
+                    return Ok(ReferenceStream {
+                        stream,
+                        from: self.clone(),
+                        to: Some(peer),
+                    });
+                }
                 // turmoil answers a connect into a partition with a refusal; on a network nobody would.
                 Ok(Err(_)) if !self.kernel.is_silent(self.system, peer) => return Err(ConnectError::Refused),
                 Ok(Err(_)) | Err(_) => {}
@@ -81,8 +112,13 @@ impl NetListener for ReferenceListener {
     type Stream = ReferenceStream;
 
     async fn accept(&self) -> io::Result<(ReferenceStream, SocketAddr)> {
-        let (stream, from) = self.0.accept().await?;
-        Ok((ReferenceStream(stream), from))
+        let (stream, peer) = self.listener.accept().await?;
+        let stream = ReferenceStream {
+            stream,
+            from: self.at.clone(),
+            to: self.at.kernel.system_of(peer.ip()),
+        };
+        Ok((stream, peer))
     }
 }
 
@@ -91,8 +127,13 @@ impl NetStream for ReferenceStream {
     type Write = ReferenceWrite;
 
     fn into_split(self) -> (ReferenceRead, ReferenceWrite) {
-        let (read, write) = self.0.into_split();
-        (ReferenceRead(read), ReferenceWrite(write))
+        let (read, half) = self.stream.into_split();
+        let write = ReferenceWrite {
+            half,
+            from: self.from,
+            to: self.to,
+        };
+        (ReferenceRead(read), write)
     }
 }
 
@@ -104,10 +145,11 @@ impl NetRead for ReferenceRead {
 
 impl NetWrite for ReferenceWrite {
     async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write_all(bytes).await
+        self.from.send(self.to);
+        self.half.write_all(bytes).await
     }
 
     async fn shutdown(&mut self) -> io::Result<()> {
-        self.0.shutdown().await
+        self.half.shutdown().await
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::{BatchClient, ConnectionString, LOGIN_TIMEOUT};
+use super::client::{BatchClient, ClientError, ConnectionString, LOGIN_TIMEOUT};
 use super::fault::Fault;
 use super::kernel::Seams;
 use super::reference::Reference;
@@ -36,7 +36,7 @@ use crate::driver::disk::{Disk, DiskFile};
 use crate::driver::entropy::Entropy;
 use crate::driver::run::run as drive;
 use crate::driver::store::user_file;
-use crate::instance::io::Core;
+use crate::instance::io::{ConnectError, Core};
 use crate::instance::{Instance, InstanceConfig};
 use crate::types::{InstanceName, Reply, ServerAddress, Source, Timestamp, WorldEvent};
 
@@ -46,6 +46,12 @@ use playground::Playground;
 
 /// The system the scenario's own batches come from.
 const OPERATOR: &str = "operator";
+
+/// How long the operator tries an instance that runs and refuses: it has just been started and opens its files.
+const START_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two of these attempts.
+const START_RETRY: Duration = Duration::from_millis(10);
 
 /// Transactions of one client, so that the numbers of two never meet.
 const TRANSACTIONS_PER_CLIENT: u64 = 10_000_000;
@@ -441,9 +447,13 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             Err(error) => return (Vec::new(), Some(error)),
         };
         let batches = batches.to_vec();
+        let patience = match self.is_alive(on) {
+            true => START_PATIENCE,
+            false => Duration::ZERO,
+        };
         let (answer, answered) = tokio::sync::oneshot::channel();
         let spawned = self.kernel.start(self.operator, OPERATOR, move |env| async move {
-            let _ = answer.send(converse(env, address, batches).await);
+            let _ = answer.send(converse(env, address, batches, patience).await);
         });
         match spawned {
             Err(error) => (Vec::new(), Some(error.to_string())),
@@ -524,16 +534,25 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
     }
 }
 
-/// Connect, execute in order, stop at the first error.
+/// Connect, execute in order, stop at the first error. A refusal is not taken for an answer while `patience` lasts.
 async fn converse<W: Playground>(
     env: Seams<W>,
     address: ServerAddress,
     batches: Vec<String>,
+    patience: Duration,
 ) -> (Vec<Reply>, Option<String>) {
     let mut replies = Vec::new();
-    let mut client = match BatchClient::connect(&env.net, &env.clock, &address, BATCH_TIMEOUT).await {
-        Ok(client) => client,
-        Err(error) => return (replies, Some(error.to_string())),
+    let deadline = env.clock.now().at + patience;
+    let mut client = loop {
+        match BatchClient::connect(&env.net, &env.clock, &address, BATCH_TIMEOUT).await {
+            Ok(client) => break client,
+            Err(ClientError::Connect {
+                error: ConnectError::Refused,
+                ..
+            }) if env.clock.now().at < deadline => {}
+            Err(error) => return (replies, Some(error.to_string())),
+        }
+        env.clock.sleep_until(env.clock.now().at + START_RETRY).await;
     };
     for batch in batches {
         match client.execute(&batch, BATCH_TIMEOUT).await {

@@ -247,7 +247,9 @@ fn copy(from: &Server, to: &Server, path: &str) {
 
 /// Ports that nobody has, in the range an endpoint may listen on. Where the search begins differs between processes.
 fn free_ports<const N: usize>() -> [u16; N] {
-    let first = 10_000 + u16::try_from(std::process::id() % 20_000).expect("below 20,000");
+    // Neighbours in number, which are likely to run at one time, search far apart.
+    let spread = u64::from(std::process::id()) * 7_919 % 20_000;
+    let first = 10_000 + u16::try_from(spread).expect("below 20,000");
     let mut held = (first..=32_767)
         .chain(1_024..first)
         .filter_map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok())

@@ -416,6 +416,7 @@ fn connects_succeed_fail_and_can_be_taken_back() {
     });
 }
 
+/// A port in use is tried for 10 ms, in case it is this instance's own that is being let go.
 #[test]
 fn a_port_is_listened_on_once_and_again_after_a_stop() {
     on_paused_time(async {
@@ -425,20 +426,20 @@ fn a_port_is_listened_on_once_and_again_after_a_stop() {
             listener: Listener::Endpoint,
         };
         let _task = bench.start(move |_, input| match input {
-            Input::Start { .. } => vec![listen(), wake_at(5)],
-            Input::Wake => vec![listen(), wake_at(10), stop(), listen()],
+            Input::Start { .. } => vec![listen(), wake_at(25)],
+            Input::Wake => vec![listen(), wake_at(60), stop(), listen()],
             Input::Accepted { .. } => vec![stop()],
             _ => vec![],
         });
-        sleep(Duration::from_millis(2)).await;
+        sleep(Duration::from_millis(20)).await;
         drop(taken);
-        sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(10)).await;
         let in_use = ListenError::AddressInUse;
         let expected = [
             "0 start 0".to_owned(),
-            format!("0 listen failed {in_use:?}"),
-            "5 wake".to_owned(),
-            "5 listening Endpoint".to_owned(),
+            format!("10 listen failed {in_use:?}"),
+            "25 wake".to_owned(),
+            "25 listening Endpoint".to_owned(),
         ];
         assert_eq!(bench.diary(), expected);
         let _kept = bench.connect().await;

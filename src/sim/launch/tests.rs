@@ -45,6 +45,9 @@ fn scenario(body: &str) -> Scenario {
 
 const LAUNCH: EventDriven<Mute> = EventDriven { boot: mute };
 
+/// The same on both kernels.
+const LAUNCHES: [&dyn Launch; 2] = [&LAUNCH, &SecondOpinion { boot: mute }];
+
 #[test]
 fn power_loss_takes_all_instances_of_a_system_and_brings_them_back() {
     let scenario = scenario(
@@ -54,14 +57,16 @@ fn power_loss_takes_all_instances_of_a_system_and_brings_them_back() {
          [[expect]]\nat = \"15s\"\non = \"far\"\nalive = true\n\
          [[expect]]\non = \"right\"\nalive = true\n",
     );
-    let run = run_twice(&LAUNCH, &scenario, 3);
-    assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.failures);
-    let starts = run
-        .trace
-        .events()
-        .iter()
-        .filter(|e| matches!(&e.event, Event::Instance(InstanceEvent::Started { .. })));
-    assert_eq!(starts.count(), 5);
+    for launch in LAUNCHES {
+        let run = run_twice(launch, &scenario, 3);
+        assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.failures);
+        let starts = run
+            .trace
+            .events()
+            .iter()
+            .filter(|e| matches!(&e.event, Event::Instance(InstanceEvent::Started { .. })));
+        assert_eq!(starts.count(), 5);
+    }
 }
 
 #[test]
@@ -73,8 +78,42 @@ fn killed_paused_and_restarted_instances_are_told_apart() {
          [[expect]]\nat = \"5s\"\non = \"left\"\nalive = false\n\
          [[expect]]\non = \"right\"\nalive = true\n",
     );
-    let run = run(&LAUNCH, &scenario, 1);
-    assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.failures);
+    for launch in LAUNCHES {
+        let run = run(launch, &scenario, 1);
+        assert_eq!(run.verdict, Verdict::Pass, "{:?}", run.failures);
+        let felt: Vec<_> = run.faults.values().map(|count| count.took_effect).collect();
+        assert_eq!(felt, [1, 1, 1]);
+    }
+}
+
+#[test]
+fn a_cut_nobody_talks_through_is_vacuous_on_both_kernels() {
+    let scenario = scenario(
+        "[[step]]\nat = \"1s\"\nfault = { kind = \"cut\", from = \"far\", to = [\"one\"], lasts = \"1s\" }\n\
+         [[expect]]\non = \"far\"\nalive = true\n",
+    );
+    for launch in LAUNCHES {
+        let run = run(launch, &scenario, 1);
+        assert_eq!(run.verdict, Verdict::Vacuous, "{:?}", run.failures);
+    }
+}
+
+#[test]
+fn turmoil_refuses_what_it_cannot_do_by_name() {
+    let refusal = |fault: &str| {
+        let step =
+            format!("[[step]]\nat = \"1s\"\nfault = {fault}\n[[expect]]\non = \"far\"\nalive = true\n");
+        let scenario = scenario(&step);
+        let [event, turmoil] = LAUNCHES.map(|launch| launch.refusal(&scenario));
+        assert_eq!(event, None);
+        turmoil
+    };
+    let text =
+        refusal("{ kind = \"clock_step\", system = \"far\", by = \"1h\" }").expect("it has no such fault");
+    assert!(text.contains("`clock_step far"), "{text}");
+    let text = refusal("{ kind = \"dns_lost\", system = \"far\" }").expect("it has no such fault");
+    assert!(text.contains("`dns_lost far`"), "{text}");
+    assert_eq!(refusal("{ kind = \"disk_full\", system = \"far\" }"), None);
 }
 
 #[test]

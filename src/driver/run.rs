@@ -1,7 +1,7 @@
 //! The loop that runs one core over the four seams.
 //!
 //! Every source of inputs (a connection's reader, a listener, a connect, the disk, the timer) is a local task that
-//! hands its input to the [`Engine`] itself: the core handles it and its outputs are carried out before the task goes
+//! hands its input to the `Engine` itself: the core handles it and its outputs are carried out before the task goes
 //! on, so that a ping costs no queue and no allocation. Sends go to a buffer of the connection and disk requests to the
 //! disk's queue; tasks of their own empty these. Everything runs on one thread and nothing is re-entered: carrying out an
 //! output never feeds an input. Dropping the future of [`run`] ends all tasks.

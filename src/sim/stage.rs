@@ -1,6 +1,6 @@
 //! What a scenario needs of the world it is played in: processes, faults, batches, clients, time.
 //!
-//! The simulated world implements it for real runs, a fake for the tests of `script`. Events go to the [`Recorder`] the
+//! The simulated world implements it for real runs, a fake for the tests of `script`. Events go to the `Recorder` the
 //! stage was made with; a stage emits `ProcessStarted`, `ProcessKilled`, `SystemDown` and `SystemUp` itself, and whatever
 //! instances and clients observe. Source: ours.
 

@@ -113,6 +113,36 @@ impl Model {
             .map(|((i, _), _)| i)
     }
 
+    /// Whether the two copies of `database` are a serving principal and its mirror, synchronized.
+    ///
+    /// # Errors
+    /// What is the case instead.
+    pub fn healed(&self, database: &DatabaseName) -> Result<(), String> {
+        let synchronized = Some(MirroringState::Synchronized);
+        let is = |copy: &DatabaseCopy, role, serving| {
+            copy.role == Some(role) && copy.state == synchronized && copy.serving == serving
+        };
+        let copies: Vec<_> = self.copies.iter().filter(|((_, d), _)| d == database).collect();
+        let count = |role, serving| copies.iter().filter(|(_, c)| is(c, role, serving)).count();
+        if copies.len() == 2 && count(PartnerRole::Principal, true) == 1 && count(PartnerRole::Mirror, false) == 1 {
+            return Ok(());
+        }
+        let told = copies.iter().map(|((who, _), _)| {
+            self.describe(&Condition {
+                on: who.clone(),
+                database: Some(database.clone()),
+                role: None,
+                state: None,
+                serving: None,
+                witness: None,
+                error_log: None,
+                log_text: None,
+                alive: None,
+            })
+        });
+        Err(told.collect::<Vec<_>>().join("; "))
+    }
+
     pub fn switches(&self) -> &[Switch] {
         &self.switches
     }

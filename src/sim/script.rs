@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::fault::Fault;
 use super::oracle::End;
 use super::runner::{Failure, FaultCount, FinalView};
-use super::scenario::{Action, Begin, Condition, Expect, Expectation, Scenario, Setup, Step};
+use super::scenario::{Action, Begin, Condition, Expect, Expectation, Must, Scenario, Setup, Step};
 use super::stage::{FaultId, Stage};
 use super::topology::ClientSpec;
 use super::trace::Recorder;
@@ -260,7 +260,8 @@ impl<S: Stage> Player<'_, S> {
             self.since = self.stage.now();
         }
         let end = self.origin + self.scenario.until;
-        if self.stage.now() > end {
+        let tries = |s: &Step| matches!(&s.action, Action::Sql { must: Must::End, .. });
+        if self.stage.now() > end && !self.scenario.steps.iter().any(tries) {
             let late = self.stage.now().since(end);
             let message = format!("the steps ended {late:?} after the scenario's `until`");
             self.fail("steps", "steps/late".into(), message);
@@ -308,11 +309,7 @@ impl<S: Stage> Player<'_, S> {
 
     async fn act(&mut self, action: &Action) {
         match action {
-            Action::Sql {
-                on,
-                sql,
-                expect_error,
-            } => self.sql(on, sql, *expect_error).await,
+            Action::Sql { on, sql, must } => self.sql(on, sql, *must).await,
             Action::Fault { fault, lasts } => self.fault(fault, *lasts),
             Action::StartClient(name) => {
                 let clients = &self.scenario.topology.clients;
@@ -332,19 +329,22 @@ impl<S: Stage> Player<'_, S> {
         }
     }
 
-    async fn sql(&mut self, on: &InstanceName, sql: &str, expect_error: Option<u32>) {
+    async fn sql(&mut self, on: &InstanceName, sql: &str, must: Must) {
         let squeezed = sql.split_whitespace().collect::<Vec<_>>().join(" ");
         self.step_text(format!("sql on {on}: {squeezed}"));
         let check = format!("steps/sql on {on}");
         let answered = self.batches(on, sql).await;
-        let problem = match (answered, expect_error) {
+        let problem = match (answered, must) {
+            (_, Must::End) | (Ok(None), Must::Succeed) => None,
             (Err(message), _) => Some(message),
-            (Ok(Some(error)), None) => Some(format!("{error}")),
-            (Ok(None), Some(number)) => Some(format!("it succeeded, but error {number} was expected")),
-            (Ok(Some(error)), Some(number)) if error.number != number => {
+            (Ok(Some(error)), Must::Succeed) => Some(format!("{error}")),
+            (Ok(None), Must::Fail(number)) => {
+                Some(format!("it succeeded, but error {number} was expected"))
+            }
+            (Ok(Some(error)), Must::Fail(number)) if error.number != number => {
                 Some(format!("error {number} was expected, not {error}"))
             }
-            (Ok(_), _) => None,
+            (Ok(Some(_)), Must::Fail(_)) => None,
         };
         if let Some(problem) = problem {
             let message = format!("`{}` on {on}: {problem}", super::scenario::one_line(sql));
@@ -627,6 +627,7 @@ fn check_model(
             Some(switch) => Err(format!("the last one was to {}", switch.to)),
             None => Err("there was none".into()),
         },
+        Expectation::Healed(database) => model.healed(database),
         // Answered by a query, not by the model.
         Expectation::Rows { .. } | Expectation::QueryError { .. } => Ok(()),
     }

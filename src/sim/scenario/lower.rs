@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::error::{Problem, ScenarioError, suggest};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
-use super::{Action, Begin, Condition, Expect, Expectation, Outcome, Scenario, Setup, Step};
+use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
 use crate::sim::fault::{Direction, Fault, FirewallFault, KINDS, PortSpec};
 use crate::sim::topology::{ClientSpec, Domain, InstanceSpec, Mix, ServiceAccount, SystemSpec, Topology};
 use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
@@ -634,7 +634,8 @@ impl Lowering<'_> {
                 .on
                 .as_ref()
                 .map(|on| ("on", on.span()))
-                .or(step.expect_error.as_ref().map(|e| ("expect_error", e.span())));
+                .or(step.expect_error.as_ref().map(|e| ("expect_error", e.span())))
+                .or(step.may_fail.as_ref().map(|m| ("may_fail", m.span())));
             if let Some((key, span)) = stray {
                 return Err(self.misplaced(span, key, "a step without `sql`"));
             }
@@ -646,11 +647,7 @@ impl Lowering<'_> {
             return Ok(Action::Sql {
                 on: self.instance(on, names)?,
                 sql: sql.get_ref().clone(),
-                expect_error: step
-                    .expect_error
-                    .as_ref()
-                    .map(|e| self.message_number(e))
-                    .transpose()?,
+                must: self.must(step)?,
             });
         }
         if let Some(fault) = &step.fault {
@@ -674,6 +671,17 @@ impl Lowering<'_> {
                 Err(self.bad(flag.span(), "thing to do (`heal_all = true`)", "false", None))
             }
             _ => Ok(Action::HealAll),
+        }
+    }
+
+    fn must(&self, step: &RawStep) -> Lowered<Must> {
+        match (&step.expect_error, &step.may_fail) {
+            (Some(_), Some(may_fail)) => {
+                Err(self.misplaced(may_fail.span(), "may_fail", "a step that has an `expect_error`"))
+            }
+            (Some(number), None) => Ok(Must::Fail(self.message_number(number)?)),
+            (None, Some(may_fail)) if *may_fail.get_ref() => Ok(Must::End),
+            (None, _) => Ok(Must::Succeed),
         }
     }
 
@@ -930,6 +938,7 @@ impl Lowering<'_> {
             ),
             ("no_failover", e.no_failover.is_some()),
             ("failover_to", e.failover_to.is_some()),
+            ("healed", e.healed.is_some()),
         ]
         .into_iter()
         .filter_map(|(key, there)| there.then_some(key))
@@ -953,6 +962,11 @@ impl Lowering<'_> {
                 false => {
                     return Err(self.bad(flag.span(), "expectation (`no_failover = true`)", "false", None));
                 }
+            }
+        } else if let Some(flag) = &e.healed {
+            match flag.get_ref() {
+                true => vec![Expectation::Healed(self.database(&e.database, names, raw.span())?)],
+                false => return Err(self.bad(flag.span(), "expectation (`healed = true`)", "false", None)),
             }
         } else if let Some(to) = &e.failover_to {
             vec![Expectation::FailoverTo(self.instance(to, names)?)]

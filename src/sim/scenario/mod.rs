@@ -77,11 +77,11 @@ pub enum Begin {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Batches on one instance. They must succeed, or end in the named error.
+    /// Batches on one instance.
     Sql {
         on: InstanceName,
         sql: String,
-        expect_error: Option<u32>,
+        must: Must,
     },
     /// `lasts` of `None`: until `heal_all` or the end.
     Fault {
@@ -92,6 +92,16 @@ pub enum Action {
     StopClient(String),
     HealAll,
     Wait(Duration),
+}
+
+/// How a script must end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Must {
+    Succeed,
+    /// In the error of this number.
+    Fail(u32),
+    /// It is only tried: any answer, late or lost, is right.
+    End,
 }
 
 /// What an instance must look like. Every part that is given must hold.
@@ -154,6 +164,8 @@ pub enum Expectation {
         at_most: Option<Duration>,
     },
     NoFailover,
+    /// One copy of the database is PRINCIPAL and serves, the other is MIRROR and does not, both are SYNCHRONIZED.
+    Healed(DatabaseName),
     /// The last switch made this instance the principal.
     FailoverTo(InstanceName),
 }
@@ -269,6 +281,7 @@ impl fmt::Display for Expectation {
                 )
             }
             Expectation::NoFailover => f.write_str("no failover"),
+            Expectation::Healed(database) => write!(f, "{database} healed"),
             Expectation::FailoverTo(instance) => write!(f, "failover to {instance}"),
         }
     }

@@ -132,6 +132,7 @@ pub(super) struct RawStep {
     pub on: Option<Text>,
     pub sql: Option<Text>,
     pub expect_error: Option<Number>,
+    pub may_fail: Option<Spanned<bool>>,
     pub fault: Option<Spanned<RawFault>>,
     pub start_client: Option<Text>,
     pub stop_client: Option<Text>,
@@ -180,6 +181,7 @@ pub(super) struct RawExpect {
     pub in_doubt: Option<Spanned<RawBounds>>,
     pub outage: Option<Spanned<RawTimes>>,
     pub no_failover: Option<Spanned<bool>>,
+    pub healed: Option<Spanned<bool>>,
     pub failover_to: Option<Text>,
 }
 

@@ -151,6 +151,8 @@ catalogue! {
     DATABASE_NO_QUORUM = 955, 14, false, "Database '{0}' is enabled for Database Mirroring, but neither the partner nor witness server instances are available: the database cannot be opened.";
     DATABASE_SYNCHRONIZING_ROLE = 956, 14, false, "Database '{0}' is enabled for Database Mirroring, but the database lacks quorum or its role is being switched, and cannot be opened. Check the partner and witness connections if configured.";
     DATABASE_DAMAGED = 926, 14, true, "Database '{0}' cannot be opened. It has been marked SUSPECT: {1}.";
+    // The number's severity is the manual's 21; as a finding of recovery that goes on, it is ours.
+    LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
     LOGIN_DATABASE = 4060, 11, false, "Cannot open database \"{0}\" requested by the login. The login failed.";
     DISK_ERROR = 823, 24, true, "The operating system returned error {0} to the instance during {1}.";
     TRANSACTION_CUT = 596, 21, true, "Cannot continue the execution because the session is in the kill state: the database changed its role or lost quorum.";

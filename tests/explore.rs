@@ -37,7 +37,9 @@ fn other_drawn_plans_break_no_promise_and_heal() {
 
 fn explore(share: u64) {
     let seed = number_from("MIRRORLAB_EXPLORE_SEED").unwrap_or(0);
-    let plans = number_from("MIRRORLAB_EXPLORE_PLANS").unwrap_or(PLANS).div_ceil(SHARES);
+    let plans = number_from("MIRRORLAB_EXPLORE_PLANS")
+        .unwrap_or(PLANS)
+        .div_ceil(SHARES);
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&(u64::from(seed) * u64::from(SHARES) + share).to_le_bytes());
     let config = Config {
@@ -70,7 +72,7 @@ fn number_from(variable: &str) -> Option<u32> {
     }
 }
 
-fn carry_out(plan: &Plan) -> Run {
+pub fn carry_out(plan: &Plan) -> Run {
     let mut library = Library::built_in();
     library.insert("explore/plan", &plan.to_toml());
     let scenario = library
@@ -80,7 +82,7 @@ fn carry_out(plan: &Plan) -> Run {
 }
 
 /// Keeps the scenario, and says how to see it again.
-fn told(plan: &Plan, reason: &str) -> String {
+pub fn told(plan: &Plan, reason: &str) -> String {
     let toml = plan.to_toml();
     let file = format!("plan_{:016x}.toml", fingerprint(&toml));
     let path: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
@@ -92,14 +94,23 @@ fn told(plan: &Plan, reason: &str) -> String {
 }
 
 fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
-fn plan() -> impl Strategy<Value = Plan> {
-    (1..1_000_000u64, prop::collection::vec(deed(), 1..6), any::<bool>()).prop_map(
-        |(seed, deeds, there_and_back)| Plan { seed, rate: 4, deeds, there_and_back },
+pub fn plan() -> impl Strategy<Value = Plan> {
+    (
+        1..1_000_000u64,
+        prop::collection::vec(deed(), 1..6),
+        any::<bool>(),
     )
+        .prop_map(|(seed, deeds, there_and_back)| Plan {
+            seed,
+            rate: 4,
+            deeds,
+            there_and_back,
+        })
 }
 
 fn deed() -> impl Strategy<Value = Deed> {

@@ -79,6 +79,14 @@ pub async fn run<N: Net, D: Disk, C: Clock, K: Core + 'static>(
                 error: error.to_string(),
             };
             observer(clock.now().at, event.into());
+            let line = msg::MASTER_DAMAGED.with(&[&error]);
+            let event = InstanceEvent::ErrorLog {
+                number: line.number,
+                severity: line.severity,
+                state: line.state,
+                text: line.text,
+            };
+            observer(clock.now().at, event.into());
             return Exit::Master(error);
         }
     };

@@ -272,6 +272,10 @@ impl Partner {
     /// A new mirror says that it waits; a restored principal without witness serves; a restored mirror redoes its
     /// backlog. For a session that is starting, the command's deadline begins to run.
     pub fn begin(&mut self, now: Timestamp, log: &mut Log, out: &mut Outbox) {
+        if self.stage == Stage::Running {
+            // The process may have died between writing the record and saying what it holds.
+            self.emit_role(None, None, out);
+        }
         match (self.stage, self.record.role) {
             (Stage::Waiting, _) => self.note_configured(out),
             (Stage::Starting, _) => self.begin_start(now),

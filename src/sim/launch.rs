@@ -11,7 +11,7 @@ mod playground;
 mod wiretap;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -63,14 +63,17 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy)]
 pub struct EventDriven<K> {
     /// Makes one instance for one start: what it is, the DNS suffix of its system, a fresh seed.
-    pub boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    pub boot: Boot<K>,
 }
+
+/// Makes an instance for one start.
+pub type Boot<K> = fn(&InstanceSpec, &str, [u8; 32]) -> K;
 
 /// Plays scenarios inside `turmoil::Sim`, those whose faults it can do.
 #[derive(Debug, Clone, Copy)]
 pub struct SecondOpinion<K> {
     /// As in [`EventDriven`].
-    pub boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    pub boot: Boot<K>,
 }
 
 /// The launch of real runs: instances as they are, in the event-driven world.
@@ -123,7 +126,7 @@ impl<K: Core + 'static> Launch for SecondOpinion<K> {
 }
 
 fn play_on<W: Playground, K: Core + 'static>(
-    boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    boot: Boot<K>,
     scenario: &Scenario,
     seed: u64,
     recorder: &Recorder,
@@ -142,7 +145,7 @@ fn play_on<W: Playground, K: Core + 'static>(
 }
 
 /// The systems of the scenario, one for each client, and the operator's.
-fn systems(topology: &Topology) -> Vec<SystemConfig> {
+pub fn systems(topology: &Topology) -> Vec<SystemConfig> {
     let declared = topology.systems.iter().map(|spec| {
         let config = SystemConfig::new(spec.name.clone()).with_clock(clock_of(spec));
         match topology.dns_suffix(&spec.name) {
@@ -185,11 +188,17 @@ fn broken(error: &WorldError) -> Played {
     }
 }
 
-struct KernelStage<W: Playground, K> {
+/// The stage in the event-driven world, where tests may do what no scenario can say.
+pub type WorldStage<K> = KernelStage<World, K>;
+
+/// The stage over a kernel: [`play`] runs scenarios on it.
+pub struct KernelStage<W: Playground, K> {
     kernel: W,
     streams: Streams,
+    /// Systems without power.
+    dark: RefCell<BTreeSet<String>>,
     topology: Topology,
-    boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+    boot: Boot<K>,
     recorder: Recorder,
     systems: BTreeMap<String, SystemId>,
     operator: SystemId,
@@ -205,11 +214,15 @@ struct RunningClient {
 }
 
 impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
-    fn new(
+    /// Nothing of `topology` runs yet but its [`systems`], which the kernel must have.
+    ///
+    /// # Errors
+    /// If the kernel lacks one of them.
+    pub fn new(
         kernel: W,
         seed: u64,
         topology: Topology,
-        boot: fn(&InstanceSpec, &str, [u8; 32]) -> K,
+        boot: Boot<K>,
         recorder: Recorder,
     ) -> Result<Self, WorldError> {
         let find = |name: &str| {
@@ -231,6 +244,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         Ok(KernelStage {
             kernel,
             streams: Streams::new(seed),
+            dark: RefCell::default(),
             boot,
             recorder,
             systems,
@@ -267,13 +281,20 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         ServerAddress::new(spec.system.clone(), spec.client_port)
     }
 
+    fn has_power(&self, name: &InstanceName) -> Result<bool, String> {
+        Ok(!self.dark.borrow().contains(&self.spec(name)?.system))
+    }
+
     fn is_alive(&self, name: &InstanceName) -> bool {
         let process = self.processes.borrow().get(name).copied();
         process.is_some_and(|process| self.kernel.runs(process))
     }
 
     /// Start an instance that is not running; its system must have power.
-    fn start(&self, name: &InstanceName) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If there is no such instance, or no power.
+    pub fn start(&self, name: &InstanceName) -> Result<(), String> {
         let spec = self.spec(name)?.clone();
         let system = self.system(&spec.system)?;
         let suffix = self
@@ -309,7 +330,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     }
 
     /// Whether it was alive.
-    fn kill(&self, name: &InstanceName) -> bool {
+    pub fn kill(&self, name: &InstanceName) -> bool {
         let process = self.processes.borrow_mut().remove(name);
         let killed = process.is_some_and(|process| self.kernel.stop(process));
         if killed {
@@ -341,6 +362,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         if !self.kernel.lose_power(id) {
             return Ok(false);
         }
+        self.dark.borrow_mut().insert(system.to_owned());
         self.tell(WorldEvent::SystemDown {
             system: system.to_owned(),
         });
@@ -357,6 +379,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         if !self.kernel.restore_power(id) {
             return Ok(false);
         }
+        self.dark.borrow_mut().remove(system);
         self.tell(WorldEvent::SystemUp {
             system: system.to_owned(),
         });

@@ -122,9 +122,16 @@ impl Model {
         let is = |copy: &DatabaseCopy, role, serving| {
             copy.role == Some(role) && copy.state == synchronized && copy.serving == serving
         };
-        let copies: Vec<_> = self.copies.iter().filter(|((_, d), _)| d == database).collect();
+        let copies: Vec<_> = self
+            .copies
+            .iter()
+            .filter(|((_, d), c)| d == database && c.role.is_some())
+            .collect();
         let count = |role, serving| copies.iter().filter(|(_, c)| is(c, role, serving)).count();
-        if copies.len() == 2 && count(PartnerRole::Principal, true) == 1 && count(PartnerRole::Mirror, false) == 1 {
+        if copies.len() == 2
+            && count(PartnerRole::Principal, true) == 1
+            && count(PartnerRole::Mirror, false) == 1
+        {
             return Ok(());
         }
         let told = copies.iter().map(|((who, _), _)| {
@@ -172,6 +179,13 @@ impl Model {
     /// Whether `number` was written to the error log of `on` at or after `since`.
     pub fn logged(&self, on: &InstanceName, number: u32, since: Timestamp) -> bool {
         self.has_line(on, since, Some(number), None)
+    }
+
+    /// The error log of `on` since `since`: number and text of each line.
+    pub fn error_log(&self, on: &InstanceName, since: Timestamp) -> Vec<(u32, &str)> {
+        let lines = self.error_log.iter();
+        let wanted = lines.filter(|line| line.at >= since && line.who == *on);
+        wanted.map(|line| (line.number, line.text.as_str())).collect()
     }
 
     fn has_line(&self, on: &InstanceName, since: Timestamp, number: Option<u32>, text: Option<&str>) -> bool {

@@ -61,7 +61,10 @@ pub enum Statement {
 
 impl Statement {
     fn touches_endpoint(self) -> bool {
-        matches!(self, Statement::StopEndpoint | Statement::StartEndpoint | Statement::MoveEndpoint(_))
+        matches!(
+            self,
+            Statement::StopEndpoint | Statement::StartEndpoint | Statement::MoveEndpoint(_)
+        )
     }
 }
 
@@ -77,7 +80,10 @@ impl fmt::Display for Statement {
             Statement::Failover => f.write_str("ALTER DATABASE Sales SET PARTNER FAILOVER;"),
             Statement::WitnessOff => f.write_str("ALTER DATABASE Sales SET WITNESS OFF;"),
             Statement::WitnessOn => {
-                write!(f, "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:{ENDPOINT_PORT}';")
+                write!(
+                    f,
+                    "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:{ENDPOINT_PORT}';"
+                )
             }
             Statement::TimeoutSeconds(seconds) => {
                 write!(f, "ALTER DATABASE Sales SET PARTNER TIMEOUT {seconds};")
@@ -100,20 +106,29 @@ impl Plan {
         }
         step(self.longest_fault(), "heal_all = true".into());
         for instance in self.broken_disks() {
-            let restart = format!("fault = {{ kind = \"restart\", instance = {} }}", quoted(&instance));
+            let restart = format!(
+                "fault = {{ kind = \"restart\", instance = {} }}",
+                quoted(&instance)
+            );
             step(Duration::ZERO, restart);
         }
         for instance in self.touched_endpoints() {
             let sql = format!(
                 "ALTER ENDPOINT Mirroring STATE = STARTED AS TCP (LISTENER_PORT = {ENDPOINT_PORT}) FOR DATABASE_MIRRORING (ROLE = ALL);"
             );
-            step(RESTORED_WITHIN, format!("on = {}\nsql = {}", quoted(&instance), quoted(&sql)));
+            step(
+                RESTORED_WITHIN,
+                format!("on = {}\nsql = {}", quoted(&instance), quoted(&sql)),
+            );
         }
         if self.there_and_back {
             let mut pause = HEALED_WITHIN;
             for instance in ["alpha", "beta", "alpha"] {
                 let statement = Statement::Failover;
-                let what = What::Sql { on: InstanceName::new(instance), statement };
+                let what = What::Sql {
+                    on: InstanceName::new(instance),
+                    statement,
+                };
                 step(std::mem::replace(&mut pause, RESTORED_WITHIN), what.to_toml());
             }
         }
@@ -141,9 +156,10 @@ impl Plan {
     /// Instances that gave up because their disk did, which is no fault that ends.
     fn broken_disks(&self) -> BTreeSet<String> {
         let broken = self.deeds.iter().filter_map(|deed| match &deed.what {
-            What::Fault { fault: Fault::DiskFailSync { system } | Fault::DiskFull { system }, .. } => {
-                Some(system.clone())
-            }
+            What::Fault {
+                fault: Fault::DiskFailSync { system } | Fault::DiskFull { system },
+                ..
+            } => Some(system.clone()),
             _ => None,
         });
         broken.collect()
@@ -211,7 +227,10 @@ fn firewall_keys(rule: &FirewallFault) -> Vec<String> {
         Direction::Out => "out",
         Direction::Both => "both",
     };
-    let mut keys = vec![format!("systems = [{}]", systems.join(", ")), format!("direction = {}", quoted(direction))];
+    let mut keys = vec![
+        format!("systems = [{}]", systems.join(", ")),
+        format!("direction = {}", quoted(direction)),
+    ];
     match &rule.port {
         PortSpec::Any => {}
         PortSpec::Port(port) => keys.push(format!("port = {port}")),
@@ -237,7 +256,9 @@ mod tests {
     fn parsed(plan: &Plan) -> Scenario {
         let mut library = Library::built_in();
         library.insert("explore/plan", &plan.to_toml());
-        library.load("explore/plan").unwrap_or_else(|error| panic!("{}\n{}", error.report(), plan.to_toml()))
+        library
+            .load("explore/plan")
+            .unwrap_or_else(|error| panic!("{}\n{}", error.report(), plan.to_toml()))
     }
 
     fn every_fault() -> Vec<Fault> {
@@ -247,21 +268,38 @@ mod tests {
             port,
             peer: peer.map(str::to_owned),
         };
-        let (system, instance, latency) = (|| "beta".to_owned(), || InstanceName::new("beta"), Duration::from_millis(40));
+        let (system, instance, latency) = (
+            || "beta".to_owned(),
+            || InstanceName::new("beta"),
+            Duration::from_millis(40),
+        );
         vec![
             Fault::Drop(rule(PortSpec::Any, None)),
             Fault::Reject(rule(PortSpec::Port(7022), Some("beta"))),
             Fault::Drop(rule(PortSpec::EndpointOf(instance()), None)),
-            Fault::Cut { from: system(), to: vec!["alpha".into(), "gamma".into()] },
-            Fault::SlowLink { from: system(), to: "gamma".into(), latency },
+            Fault::Cut {
+                from: system(),
+                to: vec!["alpha".into(), "gamma".into()],
+            },
+            Fault::SlowLink {
+                from: system(),
+                to: "gamma".into(),
+                latency,
+            },
             Fault::Kill { instance: instance() },
             Fault::Restart { instance: instance() },
             Fault::PowerLoss { system: system() },
             Fault::PowerOn { system: system() },
             Fault::Pause { instance: instance() },
-            Fault::ClockStep { system: system(), by_millis: -90_000 },
+            Fault::ClockStep {
+                system: system(),
+                by_millis: -90_000,
+            },
             Fault::DiskFailSync { system: system() },
-            Fault::DiskSlow { system: system(), latency },
+            Fault::DiskSlow {
+                system: system(),
+                latency,
+            },
             Fault::DiskFull { system: system() },
             Fault::DnsLost { system: system() },
         ]
@@ -277,14 +315,27 @@ mod tests {
                 fault: fault.clone(),
             },
         });
-        let plan = Plan { seed: 77, rate: 3, deeds: deeds.collect(), there_and_back: false };
+        let plan = Plan {
+            seed: 77,
+            rate: 3,
+            deeds: deeds.collect(),
+            there_and_back: false,
+        };
         let scenario = parsed(&plan);
         assert_eq!(scenario.seeds, [77]);
         assert_eq!(scenario.topology.clients[0].rate, 3);
         for (deed, step) in plan.deeds.iter().zip(&scenario.steps) {
-            let What::Fault { fault, lasts } = &deed.what else { panic!("only faults here") };
+            let What::Fault { fault, lasts } = &deed.what else {
+                panic!("only faults here")
+            };
             assert_eq!(step.begin, Begin::After(deed.after));
-            assert_eq!(step.action, Action::Fault { fault: fault.clone(), lasts: *lasts });
+            assert_eq!(
+                step.action,
+                Action::Fault {
+                    fault: fault.clone(),
+                    lasts: *lasts
+                }
+            );
         }
         assert!(scenario.steps.len() > plan.deeds.len());
         assert!(matches!(scenario.expects[0].what, Expectation::Healed(_)));
@@ -303,18 +354,31 @@ mod tests {
         ];
         let deeds = statements.iter().map(|statement| Deed {
             after: Duration::from_secs(1),
-            what: What::Sql { on: InstanceName::new("alpha"), statement: *statement },
+            what: What::Sql {
+                on: InstanceName::new("alpha"),
+                statement: *statement,
+            },
         });
-        let plan = Plan { seed: 1, rate: 1, deeds: deeds.collect(), there_and_back: true };
+        let plan = Plan {
+            seed: 1,
+            rate: 1,
+            deeds: deeds.collect(),
+            there_and_back: true,
+        };
         let scenario = parsed(&plan);
         for (statement, step) in statements.iter().zip(&scenario.steps) {
             let (on, sql) = (InstanceName::new("alpha"), statement.to_string());
             crate::tsql::parse(&sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-            assert_eq!(step.action, Action::Sql { on, sql, must: Must::End });
+            assert_eq!(
+                step.action,
+                Action::Sql {
+                    on,
+                    sql,
+                    must: Must::End
+                }
+            );
         }
-        let restores = |action: &Action| {
-            matches!(action, Action::Sql { sql, must: Must::Succeed, .. } if sql.contains("STATE = STARTED AS TCP"))
-        };
+        let restores = |action: &Action| matches!(action, Action::Sql { sql, must: Must::Succeed, .. } if sql.contains("STATE = STARTED AS TCP"));
         assert_eq!(scenario.steps.iter().filter(|s| restores(&s.action)).count(), 1);
     }
 }

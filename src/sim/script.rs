@@ -338,9 +338,7 @@ impl<S: Stage> Player<'_, S> {
             (_, Must::End) | (Ok(None), Must::Succeed) => None,
             (Err(message), _) => Some(message),
             (Ok(Some(error)), Must::Succeed) => Some(format!("{error}")),
-            (Ok(None), Must::Fail(number)) => {
-                Some(format!("it succeeded, but error {number} was expected"))
-            }
+            (Ok(None), Must::Fail(number)) => Some(format!("it succeeded, but error {number} was expected")),
             (Ok(Some(error)), Must::Fail(number)) if error.number != number => {
                 Some(format!("error {number} was expected, not {error}"))
             }

@@ -498,7 +498,10 @@ fn an_instance_without_its_master_does_not_start() {
         assert_eq!(bench.diary(), Vec::<String>::new());
         assert!(matches!(
             bench.events.borrow().as_slice(),
-            [Event::Instance(InstanceEvent::DiskError { .. })]
+            [
+                Event::Instance(InstanceEvent::DiskError { .. }),
+                Event::Instance(InstanceEvent::ErrorLog { number: 3411, .. })
+            ]
         ));
     });
 }

@@ -41,6 +41,8 @@ pub struct Database {
     pub timeout_applied: u16,
     /// Why the database cannot be trusted, if it cannot.
     pub suspect: Option<String>,
+    /// What was found behind the last good block of the log when it was read, and will be overwritten.
+    pub tail_cut: Option<String>,
     /// The rows in memory reflect the log up to here.
     tables_at: Lsn,
     /// The data file was asked to reflect the log up to here.
@@ -74,6 +76,7 @@ impl Database {
             links: Links::default(),
             timeout_applied: 0,
             suspect: None,
+            tail_cut: None,
             tables_at: start,
             redo_asked: start,
             redo_since_checkpoint: 0,
@@ -95,6 +98,11 @@ impl Database {
         }
         let tables = Tables::load(&image.tables, &image.rows);
         let mut database = Database::new(name, image.log_start, tables);
+        database.tail_cut = recovered.torn.as_ref().map(|why| {
+            let good = recovered.end.bytes_since(image.log_start);
+            let bytes = (image.log.len() as u64).saturating_sub(good);
+            format!("{bytes} bytes behind LSN {} ({why})", recovered.end)
+        });
         database.log =
             Log::from_blocks(image.log_start, recovered.blocks, image.applied).map_err(|e| e.to_string())?;
         let end = database.log.end();
@@ -546,6 +554,10 @@ impl Instance {
         });
         if let Some(why) = &database.suspect {
             let error = msg::DATABASE_DAMAGED.with(&[name, why]);
+            self.log_error(&error);
+        }
+        if let Some(tail) = &database.tail_cut {
+            let error = msg::LOG_TAIL_CUT.with(&[name, tail]);
             self.log_error(&error);
         }
         let record = self

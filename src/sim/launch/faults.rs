@@ -58,8 +58,11 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             }
             Fault::Restart { instance } => {
                 self.kill(instance);
-                self.start(instance)?;
-                Ok(Self::done(true, Mending::Nothing))
+                let powered = self.has_power(instance)?;
+                if powered {
+                    self.start(instance)?;
+                }
+                Ok(Self::done(powered, Mending::Nothing))
             }
             Fault::PowerLoss { system } => {
                 let mending = Mending::PowerOn(system.clone());
@@ -93,7 +96,8 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 broken.into_iter().for_each(|broken| self.kernel.heal(broken));
                 Ok(())
             }
-            Mending::Start(instance) => match self.is_alive(&instance) {
+            // Without power it starts when its system does.
+            Mending::Start(instance) => match self.is_alive(&instance) || !self.has_power(&instance)? {
                 true => Ok(()),
                 false => self.start(&instance),
             },

@@ -20,7 +20,7 @@ use crate::types::InstanceName;
 use super::wiretap::wiretap;
 
 /// A kernel that scenarios are played on.
-pub(super) trait Playground: Kernel {
+pub trait Playground: Kernel {
     /// Something broken, until it is healed. Clones are the same.
     type Broken: Clone + 'static;
 
@@ -51,7 +51,7 @@ pub(super) trait Playground: Kernel {
 }
 
 /// What the names in a fault mean.
-pub(super) struct Places<'a> {
+pub struct Places<'a> {
     pub(super) topology: &'a Topology,
     pub(super) systems: &'a BTreeMap<String, SystemId>,
     /// Wall clocks as they were last set.
@@ -176,7 +176,7 @@ impl Playground for World {
 
 /// What can be broken around the processes of a reference simulation.
 #[derive(Clone)]
-pub(super) enum ReferenceBroken {
+pub enum ReferenceBroken {
     Silence(Silence),
     Disk(SystemId, u64, Effect),
 }

@@ -1,6 +1,8 @@
 //! A session's role sequence never decreases on any instance and grows by one at each switch.
 //!
-//! Source: documented, *sys.database_mirroring*, mirroring_role_sequence.
+//! It grows by two when a principal keeps its role though the witness may have granted the next sequence to its mirror:
+//! then the one passed over is nobody's. Source: documented, *sys.database_mirroring*, mirroring_role_sequence; that a
+//! grant can be renounced is ours.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +54,9 @@ impl RoleSeqMonotone {
             None => owners.insert(sequence, who.clone()),
         };
         let before = highest?;
-        (sequence != before.saturating_add(1))
+        let kept = owners.get(&before) == Some(who);
+        let next = before.saturating_add(1);
+        (sequence != next && !(kept && sequence == next.saturating_add(1)))
             .then(|| format!("took the role under sequence {sequence} when {before} was the highest"))
     }
 }
@@ -138,6 +142,18 @@ mod tests {
     fn skipping_a_sequence_is_seen() {
         let mut events = pair();
         events.push(on(1, "beta", takeover(SwitchKind::Automatic, 3)));
+        assert_red::<RoleSeqMonotone>(&events, NAME);
+        let mut events = pair();
+        events.push(on(1, "alpha", role(PartnerRole::Principal, 4)));
+        assert_red::<RoleSeqMonotone>(&events, NAME);
+    }
+
+    #[test]
+    fn a_principal_may_pass_over_what_its_mirror_renounced_and_nobody_takes_it() {
+        let mut events = pair();
+        events.push(on(1, "alpha", role(PartnerRole::Principal, 3)));
+        assert_quiet::<RoleSeqMonotone>(&events);
+        events.push(on(2, "beta", takeover(SwitchKind::Automatic, 2)));
         assert_red::<RoleSeqMonotone>(&events, NAME);
     }
 }

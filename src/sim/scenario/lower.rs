@@ -965,7 +965,11 @@ impl Lowering<'_> {
             }
         } else if let Some(flag) = &e.healed {
             match flag.get_ref() {
-                true => vec![Expectation::Healed(self.database(&e.database, names, raw.span())?)],
+                true => vec![Expectation::Healed(self.database(
+                    &e.database,
+                    names,
+                    raw.span(),
+                )?)],
                 false => return Err(self.bad(flag.span(), "expectation (`healed = true`)", "false", None)),
             }
         } else if let Some(to) = &e.failover_to {

@@ -214,7 +214,7 @@ fn a_truncated_login_ends_at_the_login_deadline() {
             let since = rig.world.now();
             let seen = rig.strange(name, ENDPOINT, bytes).await;
             let lines = rig.log("beta", since);
-            assert_ne!(seen.end, "open", "{name}: {seen:?}");
+            assert_ne!(seen.end, "open", "{name}: {seen:?}, {lines:?}");
             assert!(
                 lines
                     .iter()

@@ -398,21 +398,9 @@ impl Instance {
                 ConnectionOutput::Emit(event) => self.emit(event),
                 ConnectionOutput::ErrorLog(error) => self.log_error(&error),
                 ConnectionOutput::Fail(failure) => {
-                    let how = if failure.by == ClosedBy::Local {
-                        Some(CloseHow::Fin)
-                    } else {
-                        None
-                    };
-                    self.drop_peer(id, how, failure.by, Some(failure.error));
+                    self.drop_peer(id, close_how(failure.by), failure.by, Some(failure.error));
                 }
-                ConnectionOutput::Close { by, error } => {
-                    let how = match by {
-                        ClosedBy::Local => Some(CloseHow::Fin),
-                        ClosedBy::Timeout => Some(CloseHow::Reset),
-                        ClosedBy::Peer | ClosedBy::Reset => None,
-                    };
-                    self.drop_peer(id, how, by, error);
-                }
+                ConnectionOutput::Close { by, error } => self.drop_peer(id, close_how(by), by, error),
             }
         }
     }
@@ -507,5 +495,13 @@ impl Instance {
 
     pub(super) fn peer_id_of(&self, id: ConnectionId) -> Option<Guid> {
         self.peer_of(id).map(|p| p.arbitration_id)
+    }
+}
+/// What is left to do to a stream that ends; nothing if it has ended from outside.
+fn close_how(by: ClosedBy) -> Option<CloseHow> {
+    match by {
+        ClosedBy::Local => Some(CloseHow::Fin),
+        ClosedBy::Timeout => Some(CloseHow::Reset),
+        ClosedBy::Peer | ClosedBy::Reset => None,
     }
 }

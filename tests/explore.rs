@@ -54,7 +54,7 @@ fn explore(share: u64) {
         match run.verdict {
             // A fault that met nothing to break is no news in a drawn plan.
             Verdict::Pass | Verdict::Vacuous => Ok(()),
-            Verdict::Fail | Verdict::Nondeterministic => Err(TestCaseError::fail(render::verdict(&run))),
+            Verdict::Fail | Verdict::Nondeterministic => Err(TestCaseError::fail(reasons(&run))),
         }
     });
     match outcome {
@@ -64,6 +64,20 @@ fn explore(share: u64) {
     }
 }
 
+/// The first failure of each kind.
+fn reasons(run: &Run) -> String {
+    let mut first = run.clone();
+    let mut seen = std::collections::BTreeSet::new();
+    first
+        .failures
+        .retain(|failure| seen.insert(failure.fingerprint.clone()));
+    render::verdict(&first)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how far to explore is up to whoever runs the tests; a plan, once drawn, knows nothing of it"
+)]
 fn number_from(variable: &str) -> Option<u32> {
     let text = std::env::var(variable).ok()?;
     match text.parse() {
@@ -72,7 +86,7 @@ fn number_from(variable: &str) -> Option<u32> {
     }
 }
 
-pub fn carry_out(plan: &Plan) -> Run {
+fn carry_out(plan: &Plan) -> Run {
     let mut library = Library::built_in();
     library.insert("explore/plan", &plan.to_toml());
     let scenario = library
@@ -82,7 +96,7 @@ pub fn carry_out(plan: &Plan) -> Run {
 }
 
 /// Keeps the scenario, and says how to see it again.
-pub fn told(plan: &Plan, reason: &str) -> String {
+fn told(plan: &Plan, reason: &str) -> String {
     let toml = plan.to_toml();
     let file = format!("plan_{:016x}.toml", fingerprint(&toml));
     let path: PathBuf = Path::new(env!("CARGO_TARGET_TMPDIR")).join(file);
@@ -99,7 +113,7 @@ fn fingerprint(text: &str) -> u64 {
     })
 }
 
-pub fn plan() -> impl Strategy<Value = Plan> {
+fn plan() -> impl Strategy<Value = Plan> {
     (
         1..1_000_000u64,
         prop::collection::vec(deed(), 1..6),

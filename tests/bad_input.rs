@@ -58,8 +58,17 @@ fn with_rig(test: impl AsyncFnOnce(&Rig)) {
     World::run(WorldConfig::new(5), async |world| {
         let recorder = Recorder::new(oracle::all());
         let boot = launch::instances().boot;
-        let stage = WorldStage::new(world.clone(), scenario.topology.clone(), boot, recorder.clone())
-            .expect("names are unique");
+        for system in launch::systems(&scenario.topology) {
+            world.add_system(system).expect("names are unique");
+        }
+        let stage = WorldStage::new(
+            world.clone(),
+            5,
+            scenario.topology.clone(),
+            boot,
+            recorder.clone(),
+        )
+        .expect("every system is there");
         let played = play(&scenario, &stage, &recorder).await;
         assert!(played.failures.is_empty(), "{:?}", played.failures);
         let rig = Rig {

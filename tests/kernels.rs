@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use mirrorlab::sim::launch;
 use mirrorlab::sim::runner::{Launch, Run, Verdict, run, run_twice};
-use mirrorlab::sim::scenario::{Action, Begin, Expect, Expectation, Library, Scenario, Step};
+use mirrorlab::sim::scenario::{Action, Begin, Expect, Expectation, Library, Must, Scenario, Step};
 use mirrorlab::types::{ClientEvent, Event, InstanceEvent, InstanceName, Source};
 
 const SEED: u64 = 1;
@@ -134,7 +134,7 @@ fn write_at_fixed_places(scenario: &mut Scenario, first_principal: &str, last_pr
         action: Action::Sql {
             on: InstanceName::new(on),
             sql: format!("USE Sales; {sql}"),
-            expect_error: None,
+            must: Must::Succeed,
         },
     };
     let before =

@@ -172,3 +172,38 @@ fn a_closed_output_is_no_panic() {
     assert!(text.is_empty(), "{text}");
     assert_eq!(status.code(), Some(0));
 }
+
+/// The command that a run prints shows that run again, also when the scenario is a file of its own.
+#[test]
+fn a_run_of_a_file_is_repeated_by_the_command_it_prints() {
+    let folder = std::env::temp_dir().join(format!("mirrorlab-repro-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let file = folder.join("mine.toml");
+    let text = "promise = \"P.\"\nrisk = \"R.\"\nsource = \"ours\"\nextends = \"pair\"\nuntil = \"1s\"\n\
+                [[expect]]\non = \"alpha\"\nrole = \"MIRROR\"\n";
+    std::fs::write(&file, text).expect("a file");
+    let program = env!("CARGO_BIN_EXE_mirrorlab");
+    let run = std::process::Command::new(program)
+        .arg("run")
+        .arg(&file)
+        .args(["--seed", "7"])
+        .output();
+    let printed = String::from_utf8(run.expect("it runs").stdout).expect("UTF-8");
+    let line = printed
+        .lines()
+        .find(|l| l.starts_with("mirrorlab repro "))
+        .expect("a failing run prints it");
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    let again = std::process::Command::new(program)
+        .args(words)
+        .output()
+        .expect("it runs");
+    std::fs::remove_dir_all(&folder).expect("clean up");
+    assert_eq!(
+        again.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&again.stderr)
+    );
+    assert!(String::from_utf8_lossy(&again.stdout).contains("seed 7"));
+}

@@ -157,7 +157,7 @@ pub fn run(launch: &dyn Launch, scenario: &Scenario, seed: u64) -> Run {
         views: played.views,
         repro: format!(
             "mirrorlab repro {}@{seed}{}",
-            scenario.name,
+            scenario.call,
             launch.repro_arguments()
         ),
     }

@@ -84,7 +84,9 @@ impl Library {
             .or_else(|| absolute.parent());
         let name = name_below(root.unwrap_or(Path::new("")), &absolute);
         library.insert_file(path, &name)?;
-        library.load(&name)
+        let mut scenario = library.load(&name)?;
+        scenario.call = path.display().to_string();
+        Ok(scenario)
     }
 
     /// One file by name and text, for tests and tools.

@@ -95,6 +95,7 @@ pub(super) fn lower(
         .collect();
     Ok(Scenario {
         name: name.to_owned(),
+        call: name.to_owned(),
         promise,
         risk,
         source: raw

@@ -27,6 +27,8 @@ pub use units::{parse_duration, parse_seeds};
 pub struct Scenario {
     /// `failover/automatic_on_kill`: the path below `scenarios/` without its extension.
     pub name: String,
+    /// What the command line finds it by: its name, or the file it was read from.
+    pub call: String,
     pub promise: String,
     pub risk: String,
     pub source: String,

@@ -221,7 +221,7 @@ catalogue! {
     LOGIN_FAILED_USER = 28048, 10, true, "Database Mirroring login attempt by user '{0}' failed with error: '{1}'. [CLIENT: {2}]";
     SIGNATURE_INVALID = 28061, 16, false, "A corrupt message has been received. The message integrity signature is not valid.";
     ENDPOINT_NOT_CONFIGURED = 28080, 10, false, "Connection handshake failed. The Database Mirroring endpoint is not configured.";
-    LOGIN_TIMED_OUT = 28098, 10, false, "Connection handshake failed. The login did not complete within {0} seconds.";
+    LOGIN_TIMED_OUT = 9760, 10, false, "Connection handshake failed. The connection was idle: the login did not complete within {0} seconds.";
     CRYPTOGRAPHY_FAILED = 9641, 16, false, "A cryptographic operation failed: {0}.";
     // Transport
     TRANSPORT_ERROR = 9642, 16, true, "An error occurred in a Database Mirroring transport connection endpoint, Error: {0}, State: {1}. (Near endpoint role: {2}, far endpoint address: '{3}')";

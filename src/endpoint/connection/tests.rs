@@ -860,7 +860,7 @@ fn a_staller_meets_the_login_deadline_at_every_step() {
             let Some(ConnectionOutput::Fail(failure)) = last else {
                 panic!("{delivered}: {last:?}")
             };
-            assert_eq!((failure.error.number, failure.by), (28098, ClosedBy::Timeout));
+            assert_eq!((failure.error.number, failure.by), (9760, ClosedBy::Timeout));
             assert_eq!(connection.next_deadline(), None);
         }
     }

@@ -227,7 +227,7 @@ fn a_truncated_login_ends_at_the_login_deadline() {
             assert!(
                 lines
                     .iter()
-                    .any(|l| l.contains("The login did not complete within")),
+                    .any(|l| l.contains("the login did not complete within")),
                 "{name}: {lines:?}"
             );
             rig.assert_healed();

@@ -1,7 +1,9 @@
 //! `SqlError` and the message catalogue; the only file that knows message numbers.
 //!
 //! Numbers, severities and meanings are documented facts; the wording is ours. `{0}`, `{1}` … are filled by `with`.
-//! A number the manual does not tie to the situation is marked *ours* beside its entry.
+//! What causes a message and what to check stands in `manual`, where each number has its entry.
+
+pub mod manual;
 
 use std::fmt;
 

@@ -1,8 +1,9 @@
-//! `docs/errors.md` is written from the message catalogue and never by hand.
+//! `docs/errors.md` is written from the message catalogue and its manual and never by hand.
 
 use std::fmt::Write as _;
 
-use mirrorlab::error::msg;
+use mirrorlab::error::Message;
+use mirrorlab::error::manual::{AREAS, Entry};
 
 const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/errors.md");
 
@@ -24,18 +25,85 @@ fn the_page_of_errors_lists_the_catalogue() {
 
 fn page() -> String {
     let mut page = String::from(
-        "# Errors\n\nEvery message this project raises, by number, written from the catalogue in `src/error.rs`. Numbers and\n\
-         severities are the product's, the wording is ours; `{0}`, `{1}` … stand for what a message is about. *Logged*: marked in\n\
-         the catalogue as going to the error log by itself.\n\n\
-         | number | level | logged | text |\n| ---: | ---: | --- | --- |\n",
+        "# Errors\n\nThe messages this project raises, written from the catalogue in `src/error.rs` and the manual in `src/error/manual/`.\n\
+         Numbers and severities are the product's, the wording is ours; `{0}`, `{1}` … stand for what a message is about.\n\
+         *Logged*: marked in the catalogue as going to the error log by itself; others get there when a logged one quotes them.\n",
     );
-    let mut messages = msg::ALL.to_vec();
-    messages.sort_by_key(|m| m.number);
-    for m in messages {
-        let logged = if m.logged { "yes" } else { "" };
-        let text = m.text.replace('|', "\\|");
-        writeln!(page, "| {} | {} | {logged} | {text} |", m.number, m.severity)
-            .expect("writing to a string never fails");
+    for area in AREAS {
+        let mut line = |text: &str| {
+            page.push_str(text);
+            page.push('\n');
+        };
+        line(&format!("\n## {}", area.title));
+        for entry in area.entries {
+            if let Some(message) = entry.message() {
+                line(&raised(entry, message));
+            }
+        }
+        let absent: Vec<&Entry> = area.entries.iter().filter(|e| e.not_raised.is_some()).collect();
+        if !absent.is_empty() {
+            line(
+                "\n### Not raised here\n\n| number | level | logged | what it says | why it is not raised |\n| ---: | ---: | --- | --- | --- |",
+            );
+        }
+        for entry in absent {
+            let Some(not_raised) = entry.not_raised else {
+                continue;
+            };
+            let logged = if not_raised.logged { "yes" } else { "" };
+            let (cause, why) = (cell(entry.cause), cell(not_raised.why));
+            line(&format!(
+                "| {} | {} | {logged} | {cause} | {why} |",
+                entry.number, not_raised.severity
+            ));
+        }
     }
     page
+}
+
+fn raised(entry: &Entry, message: &Message) -> String {
+    let mut out = format!("\n### {}\n\n> {}\n\n", entry.number, message.text);
+    let logged = if message.logged {
+        "logged"
+    } else {
+        "not logged by itself"
+    };
+    let seen: Vec<&str> = entry.seen_by.iter().map(|s| s.desc()).collect();
+    let seen = seen.join("; ");
+    write!(
+        out,
+        "Level {}, {logged}. Seen by {seen}. Source: {}.\n\n{}",
+        message.severity,
+        entry.source(),
+        entry.cause
+    )
+    .expect("writing to a string never fails");
+    if !entry.check.is_empty() {
+        out.push_str("\n\n");
+        let steps: Vec<String> = entry
+            .check
+            .iter()
+            .enumerate()
+            .map(|(i, text)| format!("{}. {text}", i + 1))
+            .collect();
+        out.push_str(&steps.join("\n"));
+    }
+    if !entry.states.is_empty() {
+        let states: Vec<String> = entry
+            .states
+            .iter()
+            .map(|(state, place)| format!("{state} {place}"))
+            .collect();
+        write!(out, "\n\nStates: {}.", states.join("; ")).expect("writing to a string never fails");
+    }
+    let related: Vec<String> = entry.related().iter().map(u32::to_string).collect();
+    if !related.is_empty() {
+        write!(out, "\n\nSee also {}.", related.join(", ")).expect("writing to a string never fails");
+    }
+    out
+}
+
+/// Text that stays in its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
 }

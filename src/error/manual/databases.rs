@@ -1,0 +1,78 @@
+//! Databases, their backups, their logs and the disks below them.
+
+use super::manual;
+
+manual! {
+    596 Documented [Client]
+        "The session was ended by the instance: the database changed its role or lost its quorum while it was used."
+        ["Connect again; the failover partner of the connection string may be the principal now.",
+         "Check whether the last transaction happened before repeating it."];
+    823 Documented [Instance]
+        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops."
+        ["Look at the disk: errors, space, cables.", "Start the instance again; recovery says what the disk has kept.",
+         "Restore from a backup, or remove and re-establish mirroring, if the database does not open."];
+    911 Documented [Statement, Client]
+        "The instance has no database of this name."
+        ["Compare the name.", "Make sure that the statement runs on the right instance."];
+    926 Documented [Statement, Client, Instance]
+        "The files of the database are damaged or could not be read, so it is not opened: its contents could not be trusted."
+        ["Read the reason the message quotes.", "Look for 823 in the log.",
+         "On a partner: remove mirroring, restore the database and set it up again; the other partner has its copy."];
+    927 Documented [Statement, Client]
+        "The database waits for further backups: it was restored WITH NORECOVERY."
+        ["Restore the remaining log backups, or RESTORE DATABASE WITH RECOVERY if there are none.",
+         "A future mirror stays in this state until SET PARTNER."];
+    954 Documented [Statement, Client]
+        "This instance is the mirror of the database, and a mirror serves nobody."
+        ["Connect to the principal; sys.database_mirroring names it.",
+         "Give applications a failover partner in their connection string."];
+    955 Documented [Statement, Client]
+        "The principal sees neither its partner nor its witness, so it cannot know whether the partner has taken over, and stops serving."
+        ["Look at the links to both: mirroring_state_desc and mirroring_witness_state_desc in sys.database_mirroring.",
+         "Look for 1479 and 1474 in the log: they say which link broke, and why.",
+         "Bring one of the two back; service resumes by itself."];
+    956 Documented [Statement, Client]
+        "The database is changing its role or waits for its quorum."
+        ["Try again after a moment.", "If it stays so, look as for 955."];
+    1801 Documented [Statement]
+        "The instance has a database of this name."
+        ["Choose another name, or drop the database."];
+    3013 Documented [Statement]
+        "A backup or restore ended without effect; the message names the reason."
+        ["Read the reason it quotes."];
+    3117 Documented [Statement]
+        "The database is not waiting for backups: it was recovered, or never restored."
+        ["Restore the full backup WITH NORECOVERY first."];
+    3159 Documented [Statement]
+        "The restore would overwrite a database whose log has not been backed up, or that is mirrored."
+        ["Back up the tail of the log, or say WITH REPLACE.",
+         "Remove mirroring first with SET PARTNER OFF."];
+    3201 Documented [Statement]
+        "The backup file is not there, exists already, or the disk refuses it."
+        ["Compare the path; it is a path on the instance's own system.", "Look at space and health of the disk."];
+    3241 Documented [Statement]
+        "The file is no backup, or a damaged one."
+        ["Compare the path.", "Take the backup again; look at the disk it lay on."];
+    3411 Documented [Instance]
+        "The master database cannot be read, and without it there are no logins, endpoints or sessions."
+        ["Look at the disk of the instance.", "Restore master, or rebuild it and set the instance up again."];
+    3702 Documented [Statement]
+        "Clients use the database, the own session included."
+        ["USE master, and end the other sessions."];
+    4060 Documented [Client]
+        "The database named at connect cannot be opened on this instance."
+        ["Compare the name.", "On a partner this is usual: connect to the other one. The messages 954 and 955 say which case it is."];
+    4305 Documented [Statement]
+        "Log is missing between what the database has and what this backup begins with."
+        ["Restore the log backups in the order in which they were taken; an earlier one is missing."];
+    4326 Documented [Statement]
+        "The database has all that this backup holds."
+        ["Go on with the next log backup."];
+    9002 Documented [Statement, Instance]
+        "The transaction log has no room for another record. A principal keeps log until its mirror has it, so a lost or slow mirror fills it."
+        ["Look at mirroring_state_desc: a DISCONNECTED or SUSPENDED session holds the log.",
+         "Bring the mirror back, or remove mirroring.", "Back up the log."];
+    9004 Ours [Instance]
+        "The log ends in bytes that are no log; recovery discards them. A write that was under way at a power loss leaves such bytes."
+        ["Nothing, after a power loss.", "Otherwise look at the disk."];
+}

@@ -1,0 +1,158 @@
+//! The handshake between two endpoints: why a login fails. The peer sees only that the connection ends.
+
+use super::manual;
+
+manual! {
+    28022 Documented [Initiator, Acceptor]
+        "The endpoint's own certificate is not valid yet."
+        ["Look at its start_date in sys.certificates and at the clock of this system; dates are UTC."]
+        not_raised 10 false "It is quoted inside 28036.";
+    28023 Documented [Initiator, Acceptor]
+        "The endpoint's own certificate has expired."
+        ["Create a new certificate, export it, import it on the partners, and name it in ALTER ENDPOINT."]
+        not_raised 10 false "It is quoted inside 28036.";
+    28024 Documented [Instance]
+        "The certificate of a database principal is not valid yet."
+        ["Look at its dates."]
+        not_raised 16 true "Belongs to Service Broker dialogs.";
+    28025 Documented [Instance]
+        "The certificate of a database principal has expired."
+        ["Look at its dates."]
+        not_raised 16 true "Belongs to Service Broker dialogs.";
+    28026 Documented [Initiator, Acceptor]
+        "Not enough memory for the handshake."
+        ["Look at the memory."]
+        not_raised 10 false "Memory is not simulated; what strangers can make an endpoint hold is bounded.";
+    28027 Documented [Initiator, Acceptor]
+        "The two endpoints have no authentication method, encryption level or algorithm in common; the message shows both settings."
+        ["Compare connection_auth_desc and encryption_algorithm_desc in sys.database_mirroring_endpoints on both sides.",
+         "ALTER ENDPOINT one of them: one method and, unless encryption is DISABLED on both, one algorithm in common.",
+         "REQUIRED and DISABLED never meet."];
+    28028 Documented [Initiator, Acceptor]
+        "The peer ended the connection in the middle of the handshake. It has refused this side, restarted, or is another program."
+        ["Look at the error log of the other side: the reason stands there and nowhere else.",
+         "There it is 28047 or 28048 with the reason quoted, or 9666."];
+    28029 Documented [Initiator, Acceptor]
+        "A message is well formed and out of turn for this state of the login."
+        ["Look whose program is at the other end: another version, or a foreign one.", "Expect it of an attack or a test."];
+    28030 Documented [Initiator, Acceptor]
+        "A call of the network interface failed."
+        ["Look at the network."]
+        not_raised 10 false "A failure of the network ends the stream here: 28028.";
+    28031 Documented [Initiator, Acceptor]
+        "The operating system could not carry out the authentication: Windows refused the account, or the peer could not use its method."
+        ["Look at the service account on both sides; Local System, Local Service and accounts outside the domain cannot be used.",
+         "Look at the domain controller, the trust and the service principal name.",
+         "With certificates: look for 28036 and 28037 on the other side."];
+    28032 Documented [Initiator, Acceptor]
+        "Two connections of one direction joined the same peer; the older one stays and this one ends."
+        [];
+    28033 Documented [Initiator, Acceptor]
+        "Two connections of one direction joined the same peer; a newer one replaced this one."
+        [];
+    28034 Documented [Acceptor]
+        "The peer proved who it is, and its login lacks CONNECT on the endpoint."
+        ["Look at the rows of sys.server_permissions for the endpoint.",
+         "GRANT CONNECT ON ENDPOINT::name TO the login; look whether a DENY stands against it.",
+         "The caller sees 1418, or its session stays DISCONNECTED."];
+    28035 Documented [Acceptor, Initiator]
+        "The certificate the peer shows is not accepted: it is not in master, or outside its dates. The reason is quoted."
+        ["Compare the thumbprint in sys.certificates here with the one of the peer's certificate there.",
+         "Export the peer's certificate again and create it here FROM FILE, owned by a user of the peer's login.",
+         "Look at start_date, expiry_date and the clock of this system; dates are UTC."];
+    28036 Documented [Initiator, Acceptor]
+        "The endpoint's own certificate cannot be used: it is missing, unreadable or outside its dates. The reason is quoted."
+        ["Look which certificate the endpoint names: certificate_id in sys.database_mirroring_endpoints, and the row in sys.certificates.",
+         "28022 and 28023 inside: dates and clock.", "9762 inside: no certificate, or none with a private key.",
+         "Name a usable certificate in ALTER ENDPOINT."];
+    28037 Documented [Initiator, Acceptor]
+        "The private key of the endpoint's certificate cannot be used."
+        ["15581 inside: master has no master key; create it, and the certificate anew.", "Look at pvt_key_encryption_type_desc in sys.certificates."];
+    28038 Documented [Initiator, Acceptor]
+        "The proof does not fit: a certificate whose private key the peer does not have, or a login that was changed on its way."
+        ["Look whether both sides have the current certificates of each other.", "If they have, somebody between them changes what they send."];
+    28039 Documented [Initiator, Acceptor]
+        "A token of Windows authentication does not belong to the package that was agreed."
+        ["Compare connection_auth_desc on both sides."]
+        not_raised 10 false "Tokens of another method are a wrong message: 28029 or 28040.";
+    28040 Documented [Initiator, Acceptor]
+        "Bytes on the endpoint's port do not have the form of a message."
+        ["Look who calls the port: often a client, a browser or a scanner.", "The address of the caller stands in the message that quotes this one."];
+    28041 Documented [Initiator, Acceptor]
+        "A message is corrupt: its encrypted part begins at a wrong place."
+        ["Look who calls the port."]
+        not_raised 16 false "Sealed messages have no such offset here.";
+    28042 Documented [Initiator, Acceptor]
+        "A request of the arbitration is corrupt."
+        ["Look who calls the port."]
+        not_raised 16 false "Every message of the login that cannot be read is reported with 28040.";
+    28043 Documented [Initiator, Acceptor]
+        "An answer of the arbitration is corrupt."
+        ["Look who calls the port."]
+        not_raised 16 false "Every message of the login that cannot be read is reported with 28040.";
+    28044 Documented [Initiator, Acceptor]
+        "A message came in clear where encryption was agreed, or the other way round."
+        ["Somebody between the two changes what they send, or the peer does not keep to the protocol."];
+    28045 Documented [Acceptor, Initiator]
+        "The peer's certificate has the issuer and serial number of one in master and is not that certificate."
+        ["Drop the old copy here and import the current certificate of the peer."];
+    28046 Documented [Acceptor]
+        "A peer has logged in: user, method and address."
+        [];
+    28047 Documented [Acceptor]
+        "A login failed before it was known who calls; the reason is quoted."
+        ["Look up the quoted number: it says what to check.", "The address in the message is the caller's."];
+    28048 Documented [Acceptor]
+        "A login failed although it is known who calls; the reason is quoted."
+        ["Look up the quoted number: 28034 is the usual one.", "The address in the message is the caller's."];
+    28059 Documented [Initiator, Acceptor]
+        "The pre-master secret has a wrong size."
+        ["Look whether both sides have the current certificates of each other."]
+        not_raised 16 false "The key comes from a TLS 1.3 exchange, which has no such secret; a wrong one shows as 28038.";
+    28061 Documented [Initiator, Acceptor]
+        "A sealed message does not verify: it was changed, repeated, left out or moved on its way."
+        ["Somebody between the two changes what they send, or a device damages it.", "The connection ends and a new one is made by itself."];
+    28070 Documented [Initiator, Acceptor]
+        "Windows authentication ended in an unexpected status."
+        ["Look at the service account and the domain controller."]
+        not_raised 10 false "The reasons of Windows authentication are told apart inside 28031.";
+    28076 Documented [Instance]
+        "It could not be read whether the system is in FIPS mode."
+        ["Look at the system's settings."]
+        not_raised 10 false "There is no such setting to read.";
+    28077 Documented [Instance]
+        "The transport runs in FIPS mode."
+        []
+        not_raised 10 false "FIPS mode is not simulated.";
+    28078 Documented [Instance]
+        "RC4 is not allowed in FIPS mode."
+        ["ALTER ENDPOINT with ALGORITHM AES."]
+        not_raised 10 false "FIPS mode is not simulated.";
+    28079 Documented [Initiator, Acceptor]
+        "A token of Windows authentication came from the side that should not send one."
+        ["Look whose program is at the other end."]
+        not_raised 10 false "Such a message is out of turn: 28029.";
+    28080 Documented [Statement, Instance]
+        "The instance has no database mirroring endpoint."
+        ["CREATE ENDPOINT on this instance; mirroring needs one on every partner and on the witness.", "A caller is refused by the operating system meanwhile: 9754."];
+    28081 Documented [Initiator, Acceptor]
+        "Sending a message of the handshake ended in an unexpected status."
+        ["Look at the network."]
+        not_raised 10 false "A failure of the network ends the stream here: 28028.";
+    28082 Documented [Initiator, Acceptor]
+        "A message could not be put together."
+        ["This is a mistake of the program."]
+        not_raised 10 false "Putting a message together cannot fail here.";
+    28091 Documented [Instance]
+        "An endpoint without any authentication cannot be started."
+        ["Name a method in AUTHENTICATION."]
+        not_raised 10 false "An endpoint always has a method; Windows NEGOTIATE is the default.";
+    28092 Documented [Instance]
+        "The settings of a proxy could not be brought up to date."
+        []
+        not_raised 10 false "There are no proxies here.";
+    28098 Documented [Initiator]
+        "The name that was looked up leads to a peer that is connected already; this connection ends."
+        []
+        not_raised 10 false "That is found out in the handshake: 28032.";
+}

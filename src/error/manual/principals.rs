@@ -1,0 +1,51 @@
+//! Logins, users, permissions and who owns what.
+
+use super::manual;
+
+manual! {
+    4621 Documented [Statement]
+        "Permissions on endpoints and servers are kept in master."
+        ["USE master, then run the statement again."];
+    15007 Documented [Statement]
+        "There is no login of this name."
+        ["Compare the name with sys.server_principals.", "Create the login first."];
+    15023 Documented [Statement]
+        "The database has a user, group or role of this name."
+        ["Choose another name, or use the user there is."];
+    15025 Documented [Statement]
+        "The instance has a login of this name."
+        ["Choose another name, or use the login there is."];
+    15063 Documented [Statement]
+        "The login is mapped to another user of this database, and may be mapped once."
+        ["Look the user up in sys.database_principals and use it."];
+    15141 Documented [Statement]
+        "The principal owns something, and what it owns would be without an owner."
+        ["Find what it owns: an endpoint, a certificate.", "Give it another owner with ALTER AUTHORIZATION, or drop it first."];
+    15151 Documented [Statement]
+        "The object is not there, or the caller may not see or change it; the message does not say which, on purpose."
+        ["Compare the name with the catalog view of its kind.", "Look at the caller's permissions."];
+    15155 Documented [Statement]
+        "The principal owns something in a database and cannot be dropped."
+        ["Give it another owner with ALTER AUTHORIZATION."]
+        not_raised 16 false "15141 is raised for server principals; users own certificates only, and those name the owner.";
+    15173 Documented [Statement]
+        "The login has granted permissions to others."
+        ["REVOKE what it granted, then drop it."]
+        not_raised 16 false "Permissions are granted by the one administrator every client is.";
+    15247 Documented [Statement]
+        "The caller lacks the permission or role that the statement needs."
+        ["Run it as an administrator, or have the permission granted."];
+    15403 Documented [Statement]
+        "The server principal is not there, has no access, or the caller may not see it."
+        ["Compare the name with sys.server_principals."];
+    15434 Documented [Statement]
+        "The login is connected."
+        ["End its sessions, then drop it."]
+        not_raised 16 false "A login of an endpoint has no session of a client; dropping it works and shows at the next handshake.";
+    15530 Documented [Statement]
+        "An object of this kind has this name."
+        ["Choose another name, or use the object there is."];
+    18456 Documented [Client, Instance]
+        "A client could not log in on the client port."
+        ["Look at the user's name.", "An endpoint's port speaks another protocol: clients connect to the client port."];
+}

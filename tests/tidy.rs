@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["types", "error"],
     &["wire", "crypto"],
+    &["domain"],
     &["log"],
     &["endpoint"],
     &["session"],

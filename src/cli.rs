@@ -1,9 +1,10 @@
-//! The command line: `run`, `repro`, `list`, `check`. `mirrorlab` alone is `mirrorlab run`.
+//! The command line: `run`, `repro`, `list`, `check`, `errors`. `mirrorlab` alone is `mirrorlab run`.
 //!
 //! Scenarios are named (`failover`, `failover/automatic_on_kill`) or given as files and folders. Names mean the folder
 //! `scenarios/` below the current one if there is one, otherwise the copies built into the program. Exit codes: 0 clean,
 //! 1 a promise broke or an expectation failed, 2 usage or bad scenario, 3 nondeterminism, 4 vacuous. Source: ours.
 
+mod errors;
 mod output;
 
 use std::collections::BTreeSet;
@@ -94,6 +95,14 @@ enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Explain error numbers like a manual page, or list them.
+    Errors {
+        /// Numbers to explain (1418 28034), or words the list is searched for (handshake, firewall).
+        #[arg(value_name = "NUMBER or WORD")]
+        what: Vec<String>,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
 }
 
 #[derive(Debug, Args, Default)]
@@ -134,10 +143,10 @@ enum Kernel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// A table for people.
+    /// Text for people.
     #[default]
     Pretty,
-    /// One JSON object a run, and nothing else on the standard output.
+    /// One JSON object a line, and nothing else on the standard output.
     Json,
 }
 
@@ -152,6 +161,10 @@ enum CliError {
     Repro(String),
     #[error("error: {scenario} cannot be run with --kernel turmoil: {reason}; run it with --kernel event")]
     Kernel { scenario: String, reason: String },
+    #[error("error: there is no number {number} in the manual; near it are {near}")]
+    UnknownNumber { number: u32, near: String },
+    #[error("error: no entry speaks of '{words}'; the areas are {areas}")]
+    NothingSpeaks { words: String, areas: String },
     #[error("error: cannot write {}: {error}", .path.display())]
     Write { path: PathBuf, error: io::Error },
     /// Nobody reads what we say; not an error.
@@ -194,6 +207,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>, event: &dyn Launch, turmoi
         Some(Command::Repro { what, trace, kernel }) => repro(&what, trace.as_deref(), launch(kernel)),
         Some(Command::List) => list(),
         Some(Command::Check { paths }) => check(&paths),
+        Some(Command::Errors { what, format }) => errors::errors(&what, format),
     };
     match done {
         Ok(code) => ExitCode::from(code),

@@ -112,6 +112,92 @@ fn the_built_in_scenarios_serve_elsewhere() {
     assert_eq!(output.stdout, mirrorlab(&["list"]).stdout);
 }
 
+/// Exit code 0, nothing on the standard error; what the standard output says.
+fn answer(args: &[&str]) -> String {
+    let output = mirrorlab(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text is UTF-8")
+}
+
+#[test]
+fn errors_explains_a_number_like_a_manual_page() {
+    let page = answer(&["errors", "1418"]);
+    for part in [
+        "1418  level 16, not written to the error log by itself",
+        "What it means\n",
+        "What to check, in order\n   1. Is the mirror database ready",
+        "    9692  Another process has the endpoint's port.",
+        "Scenarios that show it\n",
+        "    security/login_without_connect\n",
+        "Source\n    documented, MSSQLSERVER_1418\n",
+    ] {
+        assert!(page.contains(part), "`{part}` is missing in\n{page}");
+    }
+    assert!(page.lines().all(|line| line.chars().count() <= 100), "{page}");
+    let two = answer(&["errors", "28034", "28059"]);
+    assert!(
+        two.contains("28034  level 10") && two.contains("28059  level 16"),
+        "{two}"
+    );
+    assert!(two.contains("Why mirrorlab does not raise it\n"), "{two}");
+}
+
+#[test]
+fn errors_lists_and_searches() {
+    let all = answer(&["errors"]);
+    for part in ["Mirroring sessions (mirroring)\n", "   1418   ", "  28059 - "] {
+        assert!(all.contains(part), "`{part}` is missing in\n{all}");
+    }
+    let listening = answer(&["errors", "listener", "netstat"]);
+    assert!(
+        listening.contains("9692") && listening.contains("26023"),
+        "{listening}"
+    );
+    assert!(
+        !listening.contains("28034") && !listening.contains("9690"),
+        "{listening}"
+    );
+}
+
+#[test]
+fn errors_says_what_it_does_not_know() {
+    let text = complaint(&["errors", "1417", "14181"]);
+    assert!(
+        text.contains("there is no number 14181 in the manual; near it are "),
+        "{text}"
+    );
+    let text = complaint(&["errors", "99999999999"]);
+    assert!(
+        text.contains("no entry speaks of '99999999999'; the areas are statements, "),
+        "{text}"
+    );
+}
+
+#[test]
+fn errors_as_json_is_one_object_a_line() {
+    let text = answer(&["errors", "1418", "28034", "--format", "json"]);
+    let pages: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
+    assert_eq!(pages.len(), 2);
+    assert_eq!(pages[0]["number"], 1418);
+    assert_eq!(pages[0]["severity"], 16);
+    assert_eq!(pages[1]["area"], "handshake");
+    for key in [
+        "text",
+        "cause",
+        "check",
+        "seen_by",
+        "related",
+        "scenarios",
+        "source",
+    ] {
+        assert!(!pages[1][key].is_null(), "{key} is missing in {}", pages[1]);
+    }
+}
+
 #[test]
 fn json_is_one_object_a_run_and_nothing_else() {
     let output = mirrorlab(&[

@@ -27,7 +27,8 @@ fn page() -> String {
     let mut page = String::from(
         "# Errors\n\nThe messages this project raises, written from the catalogue in `src/error.rs` and the manual in `src/error/manual/`.\n\
          Numbers and severities are the product's, the wording is ours; `{0}`, `{1}` … stand for what a message is about.\n\
-         *Logged*: marked in the catalogue as going to the error log by itself; others get there when a logged one quotes them.\n",
+         *Logged*: marked in the catalogue as going to the error log by itself; others get there when a logged one quotes them.\n\
+         `mirrorlab errors 1418` prints an entry, `mirrorlab errors firewall` lists those that speak of a word.\n",
     );
     for area in AREAS {
         let mut line = |text: &str| {

@@ -11,6 +11,7 @@ mod lower;
 mod raw;
 mod units;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -170,6 +171,47 @@ pub enum Expectation {
     Healed(DatabaseName),
     /// The last switch made this instance the principal.
     FailoverTo(InstanceName),
+}
+
+impl Scenario {
+    /// The error numbers it expects: answers to statements and lines of error logs, also those quoted in them.
+    pub fn numbers(&self) -> BTreeSet<u32> {
+        let waits = self.setup.iter().filter_map(|setup| match setup {
+            Setup::Wait { condition, .. } => Some(condition),
+            Setup::Sql { .. } | Setup::CopyFile { .. } => None,
+        });
+        let begins = self.steps.iter().filter_map(|step| match &step.begin {
+            Begin::When { condition, .. } => Some(condition),
+            Begin::At(_) | Begin::After(_) => None,
+        });
+        let expected = self.expects.iter().filter_map(|expect| match &expect.what {
+            Expectation::Condition(condition) => Some(condition),
+            _ => None,
+        });
+        let conditions = waits.chain(begins).chain(expected);
+        let logged = conditions.flat_map(|condition| {
+            let quoted = condition.log_text.iter().flat_map(|text| numbers_in(text));
+            condition.error_log.into_iter().chain(quoted)
+        });
+        let refused = self.steps.iter().filter_map(|step| match step.action {
+            Action::Sql {
+                must: Must::Fail(number),
+                ..
+            } => Some(number),
+            _ => None,
+        });
+        let queries = self.expects.iter().filter_map(|expect| match expect.what {
+            Expectation::QueryError { number, .. } => Some(number),
+            _ => None,
+        });
+        logged.chain(refused).chain(queries).collect()
+    }
+}
+
+/// The words of a text that are numbers.
+fn numbers_in(text: &str) -> impl Iterator<Item = u32> {
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter_map(|word| word.parse().ok())
 }
 
 /// How a transaction ended for the client.

@@ -193,7 +193,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => instance().prop_map(|instance| Fault::Pause { instance }),
         1 => (system(), -3_600_000..3_600_000i64).prop_map(|(system, by_millis)| Fault::ClockStep { system, by_millis }),
         1 => (system(), millis(1, 500)).prop_map(|(system, latency)| Fault::DiskSlow { system, latency }),
-        1 => system().prop_map(|system| Fault::DiskFailSync { system }),
+        1 => system().prop_map(|system| Fault::DiskFailSync { system, file: String::new() }),
     ]
 }
 

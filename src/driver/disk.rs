@@ -23,6 +23,11 @@ pub trait Disk: Clone + Debug + 'static {
 
     /// How long the next operation of `bytes` takes; the driver waits it out before carrying the operation out.
     fn latency(&self, bytes: usize) -> Duration;
+
+    /// Whether the process went down in the middle of an operation: its outcome must reach nobody.
+    fn is_cut_off(&self) -> bool {
+        false
+    }
 }
 
 /// An open file. `Send + Sync` only because `redb` asks for it; used from one thread.

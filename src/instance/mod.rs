@@ -25,6 +25,8 @@ mod purpose;
 mod select;
 pub mod views;
 
+pub use database::recover;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use rand_chacha::ChaCha8Rng;

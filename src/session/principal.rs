@@ -5,7 +5,7 @@ use super::greeting::{self, Claim, Reading};
 use super::partner::{Pair, Partner, Report, Stage, Then};
 use crate::error::msg;
 use crate::log::Log;
-use crate::types::{Lsn, MirroringState, PartnerRole, RoleSequence, SwitchKind, Timestamp};
+use crate::types::{Lsn, MirroringState, PartnerRole, RoleSequence, SessionEvent, SwitchKind, Timestamp};
 use crate::wire::mirroring::{Body, Hello, LogPosition, Message};
 
 /// How many blocks, and how many bytes beyond the first block, may be on their way to the mirror.
@@ -290,13 +290,13 @@ impl Partner {
         match (self.pair, body) {
             (Pair::Starting, Body::Started { hardened, redone }) => {
                 self.peer_redone = redone;
-                self.note_peer_hardened(hardened, log);
+                self.note_peer_hardened(hardened, log, out);
                 self.ship(out);
                 if self.configuration_sent != self.record.configuration_sequence {
                     self.send_configuration(out);
                 }
             }
-            (Pair::Established, Body::HardenedUpTo { lsn }) => self.note_peer_hardened(lsn, log),
+            (Pair::Established, Body::HardenedUpTo { lsn }) => self.note_peer_hardened(lsn, log, out),
             (Pair::Established, Body::RedoneUpTo { lsn }) => self.peer_redone = self.peer_redone.max(lsn),
             (Pair::Established, Body::Synchronized) if self.gate == Gate::Closing => {
                 self.gate = Gate::Closed;
@@ -327,10 +327,16 @@ impl Partner {
         self.consider_service("the mirror confirmed the principal role", out);
     }
 
-    fn note_peer_hardened(&mut self, lsn: Lsn, log: &Log) {
+    fn note_peer_hardened(&mut self, lsn: Lsn, log: &Log, out: &mut Outbox) {
         self.peer_hardened = self.peer_hardened.max(lsn.min(self.sent));
         let both = self.peer_hardened.min(log.hardened());
-        self.failover_lsn = self.failover_lsn.max(both);
+        if both > self.failover_lsn {
+            self.failover_lsn = both;
+            out.emit(SessionEvent::FailoverLsn {
+                database: self.record.database.clone(),
+                lsn: both,
+            });
+        }
     }
 
     /// Sends what is hardened and fits the window; when nothing is left to send, asks for SYNCHRONIZED or, in a manual
@@ -339,6 +345,7 @@ impl Partner {
         if self.pair != Pair::Established || self.is_stalled() {
             return;
         }
+        let sent_before = self.sent;
         let unconfirmed = log.blocks_from(self.peer_hardened);
         let sent = unconfirmed.partition_point(|b| b.start() < self.sent);
         for (ahead, block) in unconfirmed.iter().enumerate().skip(sent) {
@@ -350,6 +357,12 @@ impl Partner {
             let frame = block.encode().to_vec();
             self.to_partner(Body::Block { frame }, out);
             self.sent = block.end();
+        }
+        if self.sent > sent_before {
+            out.emit(SessionEvent::LogSent {
+                database: self.record.database.clone(),
+                to: self.sent,
+            });
         }
         if self.sent == log.hardened() {
             self.all_sent(log, out);

@@ -37,13 +37,45 @@ pub enum Fault {
     /// The system's wall clock jumps.
     ClockStep { system: String, by_millis: i64 },
     /// Syncs fail.
-    DiskFailSync { system: String },
+    DiskFailSync { system: String, file: FilePart },
+    /// Syncs report success and harden nothing.
+    DiskLie { system: String, file: FilePart },
+    /// Every operation fails.
+    DiskIoError { system: String, file: FilePart },
     /// Each disk operation takes this long.
     DiskSlow { system: String, latency: Duration },
+    /// A disk operation that begins while this lasts does not end before it does.
+    DiskStuck { system: String },
     /// Nothing more can be written.
     DiskFull { system: String },
+    /// What was written and not synced when power is lost survives in part, sector by sector.
+    DiskTorn { system: String, scattered: bool },
+    /// A byte of a file changes on the medium.
+    BitRot {
+        system: String,
+        file: String,
+        offset: u64,
+    },
+    /// The process or its machine goes down in the middle of the `write`th durable write from now on (from 1).
+    CrashAtWrite {
+        system: String,
+        write: u32,
+        /// Whether that write reaches the medium before.
+        kept: bool,
+        how: Crash,
+    },
     /// A system's name no longer resolves.
     DnsLost { system: String },
+}
+
+/// Which files a disk fault is about: those whose name contains this; all if it is empty.
+pub type FilePart = String;
+
+/// How a process goes down in the middle of a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    Kill,
+    PowerLoss,
 }
 
 /// Which packets a firewall fault is about.
@@ -75,7 +107,7 @@ pub enum PortSpec {
 }
 
 /// The names of the kinds, as scenarios and results write them.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 20] = [
     "drop",
     "reject",
     "cut",
@@ -87,8 +119,14 @@ pub const KINDS: [&str; 14] = [
     "pause",
     "clock_step",
     "disk_fail_sync",
+    "disk_lie",
+    "disk_io_error",
     "disk_slow",
+    "disk_stuck",
     "disk_full",
+    "disk_torn",
+    "bit_rot",
+    "crash_at_write",
     "dns_lost",
 ];
 
@@ -107,8 +145,14 @@ impl Fault {
             Fault::Pause { .. } => "pause",
             Fault::ClockStep { .. } => "clock_step",
             Fault::DiskFailSync { .. } => "disk_fail_sync",
+            Fault::DiskLie { .. } => "disk_lie",
+            Fault::DiskIoError { .. } => "disk_io_error",
             Fault::DiskSlow { .. } => "disk_slow",
+            Fault::DiskStuck { .. } => "disk_stuck",
             Fault::DiskFull { .. } => "disk_full",
+            Fault::DiskTorn { .. } => "disk_torn",
+            Fault::BitRot { .. } => "bit_rot",
+            Fault::CrashAtWrite { .. } => "crash_at_write",
             Fault::DnsLost { .. } => "dns_lost",
         }
     }
@@ -117,7 +161,7 @@ impl Fault {
     pub fn lasts(&self) -> bool {
         !matches!(
             self,
-            Fault::Restart { .. } | Fault::PowerOn { .. } | Fault::ClockStep { .. }
+            Fault::Restart { .. } | Fault::PowerOn { .. } | Fault::ClockStep { .. } | Fault::BitRot { .. }
         )
     }
 }
@@ -135,9 +179,32 @@ impl fmt::Display for Fault {
             }
             Fault::PowerLoss { system }
             | Fault::PowerOn { system }
-            | Fault::DiskFailSync { system }
+            | Fault::DiskStuck { system }
             | Fault::DiskFull { system }
             | Fault::DnsLost { system } => write!(f, " {system}"),
+            Fault::DiskFailSync { system, file }
+            | Fault::DiskLie { system, file }
+            | Fault::DiskIoError { system, file } => match file.is_empty() {
+                true => write!(f, " {system}"),
+                false => write!(f, " {system} {file}"),
+            },
+            Fault::DiskTorn { system, scattered } => {
+                write!(f, " {system}{}", if *scattered { " scattered" } else { "" })
+            }
+            Fault::BitRot { system, file, offset } => write!(f, " {system} {file} byte {offset}"),
+            Fault::CrashAtWrite {
+                system,
+                write,
+                kept,
+                how,
+            } => {
+                let how = match how {
+                    Crash::Kill => "killed",
+                    Crash::PowerLoss => "without power",
+                };
+                let outcome = if *kept { "kept" } else { "lost" };
+                write!(f, " {system} {how} in write {write}, {outcome}")
+            }
             Fault::ClockStep { system, by_millis } => write!(f, " {system} {by_millis:+}ms"),
             Fault::DiskSlow { system, latency } => write!(f, " {system} {latency:?}"),
         }

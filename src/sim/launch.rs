@@ -8,10 +8,11 @@
 mod faults;
 mod instance_disk;
 mod playground;
+mod power;
 mod wiretap;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use super::client::{BatchClient, ClientError, ConnectionString, LOGIN_TIMEOUT};
 use super::fault::Fault;
 use super::kernel::Seams;
+use super::oracle::CopyAtEnd;
 use super::reference::Reference;
 use super::runner::{Failure, Launch};
 use super::scenario::{Action, Scenario};
@@ -35,14 +37,15 @@ use crate::driver::clock::Clock;
 use crate::driver::disk::{Disk, DiskFile};
 use crate::driver::entropy::Entropy;
 use crate::driver::run::run as drive;
-use crate::driver::store::user_file;
-use crate::instance::io::{ConnectError, Core};
+use crate::driver::store::{Store, user_file};
+use crate::instance::io::{ConnectError, Core, DiskReply, DiskRequest};
 use crate::instance::{Instance, InstanceConfig};
-use crate::types::{InstanceName, Reply, ServerAddress, Source, Timestamp, WorldEvent};
+use crate::types::{DatabaseName, InstanceName, Reply, ServerAddress, Source, Timestamp, WorldEvent};
 
 use faults::Fired;
 use instance_disk::InstanceDisk;
 use playground::Playground;
+use power::Power;
 
 /// The system the scenario's own batches come from.
 const OPERATOR: &str = "operator";
@@ -193,16 +196,10 @@ pub type WorldStage<K> = KernelStage<World, K>;
 
 /// The stage over a kernel: [`play`] runs scenarios on it.
 pub struct KernelStage<W: Playground, K> {
-    kernel: W,
+    power: Power<W>,
     streams: Streams,
-    /// Systems without power.
-    dark: RefCell<BTreeSet<String>>,
-    topology: Topology,
     boot: Boot<K>,
-    recorder: Recorder,
-    systems: BTreeMap<String, SystemId>,
     operator: SystemId,
-    processes: RefCell<BTreeMap<InstanceName, ProcessId>>,
     clients: RefCell<BTreeMap<String, RunningClient>>,
     clocks: RefCell<BTreeMap<String, ClockSetting>>,
     fired: RefCell<BTreeMap<FaultId, Fired<W::Broken>>>,
@@ -241,35 +238,25 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             .systems
             .iter()
             .map(|spec| (spec.name.clone(), clock_of(spec)));
+        let clocks = RefCell::new(clocks.collect());
         Ok(KernelStage {
-            kernel,
+            power: Power::new(kernel, topology, recorder, systems),
             streams: Streams::new(seed),
-            dark: RefCell::default(),
             boot,
-            recorder,
-            systems,
             operator,
-            processes: RefCell::default(),
             clients: RefCell::default(),
-            clocks: RefCell::new(clocks.collect()),
+            clocks,
             fired: RefCell::default(),
-            topology,
         })
     }
 
-    fn tell(&self, event: WorldEvent) {
-        self.recorder.record(self.kernel.now(), Source::World, event);
-    }
-
     fn system(&self, name: &str) -> Result<SystemId, String> {
-        self.systems
-            .get(name)
-            .copied()
-            .ok_or_else(|| format!("no system is called {name}"))
+        self.power.system(name)
     }
 
     fn spec(&self, name: &InstanceName) -> Result<&InstanceSpec, String> {
-        self.topology
+        self.power
+            .topology
             .instances
             .iter()
             .find(|i| i.name == *name)
@@ -282,12 +269,11 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     }
 
     fn has_power(&self, name: &InstanceName) -> Result<bool, String> {
-        Ok(!self.dark.borrow().contains(&self.spec(name)?.system))
+        Ok(!self.power.is_dark(&self.spec(name)?.system))
     }
 
     fn is_alive(&self, name: &InstanceName) -> bool {
-        let process = self.processes.borrow().get(name).copied();
-        process.is_some_and(|process| self.kernel.runs(process))
+        self.power.is_alive(name)
     }
 
     /// Start an instance that is not running; its system must have power.
@@ -298,16 +284,19 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         let spec = self.spec(name)?.clone();
         let system = self.system(&spec.system)?;
         let suffix = self
+            .power
             .topology
             .dns_suffix(&spec.system)
             .unwrap_or_default()
             .to_owned();
         let boot = self.boot;
-        let recorder = self.recorder.clone();
-        self.tell(WorldEvent::ProcessStarted {
+        let power = self.power.clone();
+        let recorder = self.power.recorder.clone();
+        self.power.tell(WorldEvent::ProcessStarted {
             instance: name.clone(),
         });
         let process = self
+            .power
             .kernel
             .start(system, name.as_str(), move |mut env: Seams<W>| async move {
                 let core = boot(&spec, &suffix, env.entropy.seed());
@@ -317,7 +306,12 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                     let source = Source::Instance(spec.name.clone());
                     Rc::new(move |at, event| recorder.record(at, source.clone(), event))
                 };
-                drive(core, env.net.clone(), disk, env.clock.clone(), observer).await;
+                let driving = drive(core, env.net.clone(), disk, env.clock.clone(), observer);
+                tokio::select! {
+                    biased;
+                    how = env.disk.crashed() => return power.crash(&spec.name, &spec.system, how),
+                    _ = driving => {}
+                }
                 // It ended by itself, which it told as an event of its own.
                 let ended = WorldEvent::ProcessKilled {
                     instance: spec.name.clone(),
@@ -325,68 +319,25 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 recorder.record(env.clock.now().at, Source::World, ended);
             })
             .map_err(|e| e.to_string())?;
-        self.processes.borrow_mut().insert(name.clone(), process);
+        self.power.started(name, process);
         Ok(())
     }
 
     /// Whether it was alive.
     pub fn kill(&self, name: &InstanceName) -> bool {
-        let process = self.processes.borrow_mut().remove(name);
-        let killed = process.is_some_and(|process| self.kernel.stop(process));
-        if killed {
-            self.tell(WorldEvent::ProcessKilled {
-                instance: name.clone(),
-            });
-        }
-        killed
-    }
-
-    /// The instances of one system, in the order of the scenario.
-    fn instances_of(&self, system: &str) -> Vec<InstanceName> {
-        self.topology
-            .instances
-            .iter()
-            .filter(|i| i.system == system)
-            .map(|i| i.name.clone())
-            .collect()
-    }
-
-    /// Whether the system was up.
-    fn power_off(&self, system: &str) -> Result<bool, String> {
-        let id = self.system(system)?;
-        let alive: Vec<InstanceName> = self
-            .instances_of(system)
-            .into_iter()
-            .filter(|i| self.is_alive(i))
-            .collect();
-        if !self.kernel.lose_power(id) {
-            return Ok(false);
-        }
-        self.dark.borrow_mut().insert(system.to_owned());
-        self.tell(WorldEvent::SystemDown {
-            system: system.to_owned(),
-        });
-        for instance in alive {
-            self.processes.borrow_mut().remove(&instance);
-            self.tell(WorldEvent::ProcessKilled { instance });
-        }
-        Ok(true)
+        self.power.kill(name)
     }
 
     /// Whether the system was down.
     fn power_on(&self, system: &str) -> Result<bool, String> {
-        let id = self.system(system)?;
-        if !self.kernel.restore_power(id) {
-            return Ok(false);
+        let was_down = self.power.on(system)?;
+        if was_down {
+            self.power
+                .instances_of(system)
+                .iter()
+                .try_for_each(|instance| self.start(instance))?;
         }
-        self.dark.borrow_mut().remove(system);
-        self.tell(WorldEvent::SystemUp {
-            system: system.to_owned(),
-        });
-        self.instances_of(system)
-            .iter()
-            .try_for_each(|instance| self.start(instance))?;
-        Ok(true)
+        Ok(was_down)
     }
 
     fn connection_string(&self, client: &ClientSpec) -> Option<ConnectionString> {
@@ -402,6 +353,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             application: client.name.clone(),
             login_timeout: LOGIN_TIMEOUT,
             browser: self
+                .power
                 .topology
                 .instances
                 .iter()
@@ -411,7 +363,12 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     }
 
     fn workload(&self, client: &ClientSpec) -> Option<Workload> {
-        let index = self.topology.clients.iter().position(|c| c.name == client.name)?;
+        let index = self
+            .power
+            .topology
+            .clients
+            .iter()
+            .position(|c| c.name == client.name)?;
         Some(Workload {
             connection: self.connection_string(client)?,
             table: CLIENT_TABLE.to_owned(),
@@ -427,8 +384,26 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         })
     }
 
+    /// What the files of an instance's copy of a database hold, read from a copy of its disk without any faults.
+    fn recovered(&self, spec: &InstanceSpec, database: &DatabaseName) -> Option<CopyAtEnd> {
+        let system = self.system(&spec.system).ok()?;
+        let (disk, _) = self.power.kernel.disk_of(system).copy().handle();
+        let (mut store, _) = Store::open(InstanceDisk::new(disk, spec.name.as_str())).ok()?;
+        let request = DiskRequest::OpenDatabase {
+            database: database.clone(),
+        };
+        let Ok(DiskReply::Database(image)) = store.carry_out(request) else {
+            return None;
+        };
+        let (end, rows) = crate::instance::recover(&image).ok()?;
+        Some(CopyAtEnd {
+            end,
+            rows: rows.into_iter().collect(),
+        })
+    }
+
     fn read_file(&self, system: SystemId, path: &str) -> io::Result<Vec<u8>> {
-        let (disk, _) = self.kernel.disk_of(system).handle();
+        let (disk, _) = self.power.kernel.disk_of(system).handle();
         let file = disk.open(&user_file(path))?;
         let length = usize::try_from(file.len()?).map_err(io::Error::other)?;
         let mut bytes = vec![0; length];
@@ -437,7 +412,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     }
 
     fn write_file(&self, system: SystemId, path: &str, bytes: &[u8]) -> io::Result<()> {
-        let (disk, _) = self.kernel.disk_of(system).handle();
+        let (disk, _) = self.power.kernel.disk_of(system).handle();
         let name = user_file(path);
         let file = match disk.create(&name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => disk.open(&name)?,
@@ -452,15 +427,21 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
 
 impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
     fn now(&self) -> Timestamp {
-        self.kernel.now()
+        self.power.kernel.now()
     }
 
     async fn sleep_until(&self, at: Timestamp) {
-        self.kernel.sleep_until(at).await;
+        self.power.kernel.sleep_until(at).await;
     }
 
     fn start_instances(&self) -> Result<(), String> {
-        let instances: Vec<InstanceName> = self.topology.instances.iter().map(|i| i.name.clone()).collect();
+        let instances: Vec<InstanceName> = self
+            .power
+            .topology
+            .instances
+            .iter()
+            .map(|i| i.name.clone())
+            .collect();
         instances.iter().try_for_each(|i| self.start(i))
     }
 
@@ -475,9 +456,12 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             false => Duration::ZERO,
         };
         let (answer, answered) = tokio::sync::oneshot::channel();
-        let spawned = self.kernel.start(self.operator, OPERATOR, move |env| async move {
-            let _ = answer.send(converse(env, address, batches, patience).await);
-        });
+        let spawned = self
+            .power
+            .kernel
+            .start(self.operator, OPERATOR, move |env| async move {
+                let _ = answer.send(converse(env, address, batches, patience).await);
+            });
         match spawned {
             Err(error) => (Vec::new(), Some(error.to_string())),
             Ok(_) => answered
@@ -522,6 +506,16 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             .is_some_and(|fired| fired.took_effect())
     }
 
+    fn copies(&self, database: &DatabaseName) -> BTreeMap<(InstanceName, DatabaseName), CopyAtEnd> {
+        let instances = self.power.topology.instances.iter();
+        instances
+            .filter_map(|spec| {
+                let copy = self.recovered(spec, database)?;
+                Some(((spec.name.clone(), database.clone()), copy))
+            })
+            .collect()
+    }
+
     fn start_client(&self, client: &ClientSpec) -> Result<(), String> {
         let system = self.system(&client.name)?;
         let workload = self
@@ -529,8 +523,9 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             .ok_or_else(|| format!("client {} names an unknown instance", client.name))?;
         let rng = self.streams.stream(&format!("client/{}", client.name));
         let stop: Rc<RefCell<Option<StopHandle>>> = Rc::default();
-        let (recorder, handle, name) = (self.recorder.clone(), stop.clone(), client.name.clone());
+        let (recorder, handle, name) = (self.power.recorder.clone(), stop.clone(), client.name.clone());
         let process = self
+            .power
             .kernel
             .start(system, &client.name, move |env| async move {
                 let observer: Observer =
@@ -543,7 +538,7 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             .map_err(|e| e.to_string())?;
         let running = RunningClient { process, stop };
         if let Some(before) = self.clients.borrow_mut().insert(client.name.clone(), running) {
-            self.kernel.stop(before.process);
+            self.power.kernel.stop(before.process);
         }
         Ok(())
     }

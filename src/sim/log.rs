@@ -62,6 +62,10 @@ fn level(event: &Event) -> Level {
         ) => Level::INFO,
         Event::Session(
             SessionEvent::LogGenerated { .. }
+            | SessionEvent::LogSent { .. }
+            | SessionEvent::FailoverLsn { .. }
+            | SessionEvent::LogRecovered { .. }
+            | SessionEvent::LogTruncated { .. }
             | SessionEvent::LogHardened { .. }
             | SessionEvent::Redone { .. }
             | SessionEvent::CommitAcknowledged { .. },

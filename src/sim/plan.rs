@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::fault::{Direction, Fault, FirewallFault, PortSpec};
+use super::fault::{Crash, Direction, Fault, FirewallFault, PortSpec};
 use crate::types::InstanceName;
 
 /// The port of every endpoint of the shared trio.
@@ -157,7 +157,7 @@ impl Plan {
     fn broken_disks(&self) -> BTreeSet<String> {
         let broken = self.deeds.iter().filter_map(|deed| match &deed.what {
             What::Fault {
-                fault: Fault::DiskFailSync { system } | Fault::DiskFull { system },
+                fault: Fault::DiskFailSync { system, .. } | Fault::DiskFull { system },
                 ..
             } => Some(system.clone()),
             _ => None,
@@ -208,9 +208,41 @@ fn fault_keys(fault: &Fault) -> Vec<String> {
         }
         Fault::PowerLoss { system }
         | Fault::PowerOn { system }
-        | Fault::DiskFailSync { system }
+        | Fault::DiskStuck { system }
         | Fault::DiskFull { system }
         | Fault::DnsLost { system } => vec![key("system", system)],
+        Fault::DiskFailSync { system, file }
+        | Fault::DiskLie { system, file }
+        | Fault::DiskIoError { system, file } => {
+            let mut keys = vec![key("system", system)];
+            keys.extend((!file.is_empty()).then(|| key("file", file)));
+            keys
+        }
+        Fault::DiskTorn { system, scattered } => {
+            vec![key("system", system), format!("scattered = {scattered}")]
+        }
+        Fault::BitRot { system, file, offset } => vec![
+            key("system", system),
+            key("file", file),
+            format!("offset = {offset}"),
+        ],
+        Fault::CrashAtWrite {
+            system,
+            write,
+            kept,
+            how,
+        } => vec![
+            key("system", system),
+            format!("write = {write}"),
+            format!("kept = {kept}"),
+            key(
+                "how",
+                match how {
+                    Crash::Kill => "kill",
+                    Crash::PowerLoss => "power_loss",
+                },
+            ),
+        ],
         Fault::ClockStep { system, by_millis } => {
             vec![key("system", system), format!("by = \"{by_millis:+}ms\"")]
         }
@@ -295,7 +327,34 @@ mod tests {
                 system: system(),
                 by_millis: -90_000,
             },
-            Fault::DiskFailSync { system: system() },
+            Fault::DiskFailSync {
+                system: system(),
+                file: String::new(),
+            },
+            Fault::DiskLie {
+                system: system(),
+                file: ".ldf".into(),
+            },
+            Fault::DiskIoError {
+                system: system(),
+                file: "master.mdf".into(),
+            },
+            Fault::DiskStuck { system: system() },
+            Fault::DiskTorn {
+                system: system(),
+                scattered: true,
+            },
+            Fault::BitRot {
+                system: system(),
+                file: "instances/beta/sales.mdf".into(),
+                offset: 4096,
+            },
+            Fault::CrashAtWrite {
+                system: system(),
+                write: 3,
+                kept: true,
+                how: Crash::PowerLoss,
+            },
             Fault::DiskSlow {
                 system: system(),
                 latency,

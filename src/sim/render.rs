@@ -403,6 +403,10 @@ fn session(event: &SessionEvent) -> Option<String> {
         }
         SessionEvent::Note { database, text } => (database, text.clone()),
         SessionEvent::LogGenerated { .. }
+        | SessionEvent::LogSent { .. }
+        | SessionEvent::FailoverLsn { .. }
+        | SessionEvent::LogRecovered { .. }
+        | SessionEvent::LogTruncated { .. }
         | SessionEvent::LogHardened { .. }
         | SessionEvent::Redone { .. }
         | SessionEvent::CommitAcknowledged { .. } => return None,

@@ -517,6 +517,9 @@ impl<S: Stage> Player<'_, S> {
             .iter()
             .map(|c| c.database.clone())
             .collect();
+        for database in &databases {
+            self.played.end.copies.extend(self.stage.copies(database));
+        }
         for database in databases {
             let Some(on) = self.recorder.model(|m| m.serving(&database).cloned()) else {
                 continue;

@@ -4,11 +4,13 @@
 //! stage was made with; a stage emits `ProcessStarted`, `ProcessKilled`, `SystemDown` and `SystemUp` itself, and whatever
 //! instances and clients observe. Source: ours.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fault::Fault;
+use super::oracle::CopyAtEnd;
 use super::topology::ClientSpec;
-use crate::types::{InstanceName, Reply, Timestamp};
+use crate::types::{DatabaseName, InstanceName, Reply, Timestamp};
 
 /// A fault that was fired, by its number in the run.
 pub type FaultId = u32;
@@ -62,6 +64,10 @@ pub trait Stage {
 
     /// Whether the fault has been seen to change something.
     fn took_effect(&self, id: FaultId) -> bool;
+
+    /// What the files of each copy of a database hold, as a restart would find them; copies that cannot be read are
+    /// left out.
+    fn copies(&self, database: &DatabaseName) -> BTreeMap<(InstanceName, DatabaseName), CopyAtEnd>;
 
     /// Begin a client's load; one that runs is begun anew.
     ///

@@ -295,6 +295,26 @@ pub enum SessionEvent {
         end: Lsn,
         crc: u32,
     },
+    /// The principal has sent its log up to `to` on the present link.
+    LogSent {
+        database: DatabaseName,
+        to: Lsn,
+    },
+    /// The principal knows log up to `lsn` to be hardened on both partners (`mirroring_failover_lsn`).
+    FailoverLsn {
+        database: DatabaseName,
+        lsn: Lsn,
+    },
+    /// The database's files were opened: its log was read up to `end`, and all of that is hardened.
+    LogRecovered {
+        database: DatabaseName,
+        end: Lsn,
+    },
+    /// Log before `to` is not kept any more.
+    LogTruncated {
+        database: DatabaseName,
+        to: Lsn,
+    },
     /// The log was cut back to `to`: everything from there on is undone.
     LogReverted {
         database: DatabaseName,

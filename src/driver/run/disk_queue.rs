@@ -93,6 +93,9 @@ pub async fn work<N: Net, D: Disk, C: Clock, K: Core + 'static>(
         let Some(answers) = engine.guard(|| carry_out(&mut store, group)) else {
             return;
         };
+        if disk.is_cut_off() {
+            return std::future::pending().await;
+        }
         for (ticket, result) in answers {
             engine.input(Input::DiskDone { ticket, result });
         }

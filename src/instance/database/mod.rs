@@ -140,6 +140,18 @@ impl Database {
     }
 }
 
+/// Table, key, value.
+pub type Rows = Vec<(String, i64, i64)>;
+
+/// What the files of a database hold once they are recovered: where its log ends, and its rows.
+///
+/// # Errors
+/// Why they cannot be trusted.
+pub fn recover(image: &DatabaseImage) -> Result<(Lsn, Rows), String> {
+    let database = Database::open(DatabaseName::new("copy"), image)?;
+    Ok((database.log.end(), database.tables.rows()))
+}
+
 fn redo_block(tables: &mut Tables, block: &LogBlock) {
     for record in block.records() {
         match record {
@@ -559,6 +571,12 @@ impl Instance {
         if let Some(tail) = &database.tail_cut {
             let error = msg::LOG_TAIL_CUT.with(&[name, tail]);
             self.log_error(&error);
+        }
+        if database.suspect.is_none() {
+            self.emit(SessionEvent::LogRecovered {
+                database: name.clone(),
+                end: database.log.end(),
+            });
         }
         let record = self
             .catalog

@@ -26,6 +26,11 @@ pub(super) enum Mending<B> {
     Heal(Vec<B>),
     Start(InstanceName),
     PowerOn(String),
+    /// Heals the disk, then brings back what went down in a write.
+    Recover {
+        system: String,
+        broken: Vec<B>,
+    },
     Resume(InstanceName),
 }
 
@@ -66,15 +71,15 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             }
             Fault::PowerLoss { system } => {
                 let mending = Mending::PowerOn(system.clone());
-                Ok(Self::done(self.power_off(system)?, mending))
+                Ok(Self::done(self.power.off(system)?, mending))
             }
             Fault::PowerOn { system } => Ok(Self::done(self.power_on(system)?, Mending::Nothing)),
             Fault::Pause { instance } => {
-                let process = self.processes.borrow().get(instance).copied();
-                let paused = process.is_some_and(|process| self.kernel.pause(process));
+                let process = self.power.process(instance);
+                let paused = process.is_some_and(|process| self.power.kernel.pause(process));
                 Ok(Self::done(paused, Mending::Resume(instance.clone())))
             }
-            Fault::ClockStep { .. } => Ok(Fired {
+            Fault::ClockStep { .. } | Fault::BitRot { .. } => Ok(Fired {
                 mending: Mending::Nothing,
                 ..self.surroundings(fault, lasts, port_of)?
             }),
@@ -83,9 +88,21 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             | Fault::Cut { .. }
             | Fault::SlowLink { .. }
             | Fault::DiskFailSync { .. }
+            | Fault::DiskLie { .. }
+            | Fault::DiskIoError { .. }
             | Fault::DiskSlow { .. }
+            | Fault::DiskStuck { .. }
             | Fault::DiskFull { .. }
+            | Fault::DiskTorn { .. }
             | Fault::DnsLost { .. } => self.surroundings(fault, lasts, port_of),
+            Fault::CrashAtWrite { system, .. } => {
+                let fired = self.surroundings(fault, lasts, port_of)?;
+                let mending = Mending::Recover {
+                    system: system.clone(),
+                    broken: fired.broken.clone(),
+                };
+                Ok(Fired { mending, ..fired })
+            }
         }
     }
 
@@ -93,7 +110,9 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         match mending {
             Mending::Nothing => Ok(()),
             Mending::Heal(broken) => {
-                broken.into_iter().for_each(|broken| self.kernel.heal(broken));
+                broken
+                    .into_iter()
+                    .for_each(|broken| self.power.kernel.heal(broken));
                 Ok(())
             }
             // Without power it starts when its system does.
@@ -102,9 +121,20 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 false => self.start(&instance),
             },
             Mending::PowerOn(system) => self.power_on(&system).map(drop),
+            Mending::Recover { system, broken } => {
+                broken
+                    .into_iter()
+                    .for_each(|broken| self.power.kernel.heal(broken));
+                if self.power_on(&system)? {
+                    return Ok(());
+                }
+                let down = self.power.instances_of(&system).into_iter();
+                down.filter(|instance| !self.is_alive(instance))
+                    .try_for_each(|instance| self.start(&instance))
+            }
             Mending::Resume(instance) => {
-                if let Some(process) = self.processes.borrow().get(&instance) {
-                    self.kernel.resume(*process);
+                if let Some(process) = self.power.process(&instance) {
+                    self.power.kernel.resume(process);
                 }
                 Ok(())
             }
@@ -128,12 +158,12 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         port_of: &dyn Fn(&InstanceName) -> Option<u16>,
     ) -> Result<Fired<W::Broken>, String> {
         let places = Places {
-            topology: &self.topology,
-            systems: &self.systems,
+            topology: &self.power.topology,
+            systems: &self.power.systems,
             clocks: &self.clocks,
             port_of,
         };
-        let broken = self.kernel.break_it(fault, lasts, &places)?;
+        let broken = self.power.kernel.break_it(fault, lasts, &places)?;
         Ok(Fired {
             mending: Mending::Heal(broken.clone()),
             broken,

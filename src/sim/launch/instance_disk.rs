@@ -54,4 +54,8 @@ impl Disk for InstanceDisk {
     fn latency(&self, bytes: usize) -> Duration {
         self.disk.latency(bytes)
     }
+
+    fn is_cut_off(&self) -> bool {
+        self.disk.is_cut_off()
+    }
 }

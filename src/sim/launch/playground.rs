@@ -13,7 +13,7 @@ use crate::sim::reference::{Reference, Silence};
 use crate::sim::topology::Topology;
 use crate::sim::trace::Recorder;
 use crate::sim::world::{
-    self, ClockSetting, DiskFault, Effect, FaultHandle, GIVE_UP, ProcessId, Rule, SystemId, World,
+    self, ClockSetting, DiskFault, Effect, FaultHandle, GIVE_UP, ProcessId, Rule, SystemId, Torn, World,
 };
 use crate::types::InstanceName;
 
@@ -94,15 +94,51 @@ impl Places<'_> {
 }
 
 /// The disk fault a fault is, if it is one, and on which system.
-fn disk_fault(fault: &Fault) -> Option<(&str, DiskFault)> {
-    match fault {
-        Fault::DiskFailSync { system } => Some((system, DiskFault::FailSyncs { count: u32::MAX })),
-        Fault::DiskSlow { system, latency } => Some((system, DiskFault::Slow { extra: *latency })),
+fn disk_fault(fault: &Fault, lasts: Option<Duration>) -> Option<(&str, DiskFault)> {
+    let (system, fault) = match fault {
+        Fault::DiskFailSync { system, file } => {
+            let (count, file) = (u32::MAX, file.clone());
+            (system, DiskFault::FailSyncs { count, file })
+        }
+        Fault::DiskLie { system, file } => (system, DiskFault::LyingSync { file: file.clone() }),
+        Fault::DiskIoError { system, file } => {
+            let (count, file) = (None, file.clone());
+            (system, DiskFault::IoErrors { count, file })
+        }
+        Fault::DiskSlow { system, latency } => (system, DiskFault::Slow { extra: *latency }),
+        Fault::DiskStuck { system } => {
+            let extra = lasts.unwrap_or(STUCK_FOR_GOOD);
+            (system, DiskFault::Slow { extra })
+        }
         // Whatever would make a file grow is too much.
-        Fault::DiskFull { system } => Some((system, DiskFault::Full { capacity_bytes: 0 })),
-        _ => None,
-    }
+        Fault::DiskFull { system } => (system, DiskFault::Full { capacity_bytes: 0 }),
+        Fault::DiskTorn { system, scattered } => {
+            let keep = if *scattered { Torn::Scattered } else { Torn::Prefix };
+            (system, DiskFault::TornWrites { keep })
+        }
+        Fault::BitRot { system, file, offset } => {
+            let (file, offset, mask) = (file.clone(), *offset, ROT_MASK);
+            (system, DiskFault::BitRot { file, offset, mask })
+        }
+        Fault::CrashAtWrite {
+            system,
+            write,
+            kept,
+            how,
+        } => {
+            let (write, kept, how) = (*write, *kept, *how);
+            (system, DiskFault::CrashAt { write, kept, how })
+        }
+        _ => return None,
+    };
+    Some((system, fault))
 }
+
+/// How long an operation takes on a disk that is stuck until the end of the run.
+const STUCK_FOR_GOOD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The bits of a byte that rot.
+const ROT_MASK: u8 = 0x10;
 
 impl Playground for World {
     type Broken = FaultHandle;
@@ -118,7 +154,7 @@ impl Playground for World {
     fn break_it(
         &self,
         fault: &Fault,
-        _: Option<Duration>,
+        lasts: Option<Duration>,
         places: &Places<'_>,
     ) -> Result<Vec<FaultHandle>, String> {
         let firewall = |fault: &FirewallFault, action| {
@@ -126,7 +162,7 @@ impl Playground for World {
             let add = |system: &String| Ok(FaultHandle::from(self.add_rule(places.system(system)?, rule)));
             fault.systems.iter().map(add).collect()
         };
-        if let Some((system, fault)) = disk_fault(fault) {
+        if let Some((system, fault)) = disk_fault(fault, lasts) {
             let handle = self.break_disk(places.system(system)?, fault);
             return Ok(vec![handle.map_err(|error| error.to_string())?]);
         }
@@ -199,8 +235,14 @@ impl Playground for Reference {
             | Fault::PowerOn { .. }
             | Fault::Pause { .. }
             | Fault::DiskFailSync { .. }
+            | Fault::DiskLie { .. }
+            | Fault::DiskIoError { .. }
             | Fault::DiskSlow { .. }
-            | Fault::DiskFull { .. } => None,
+            | Fault::DiskStuck { .. }
+            | Fault::DiskFull { .. }
+            | Fault::DiskTorn { .. }
+            | Fault::BitRot { .. }
+            | Fault::CrashAtWrite { .. } => None,
         }
     }
 
@@ -210,7 +252,7 @@ impl Playground for Reference {
         lasts: Option<Duration>,
         places: &Places<'_>,
     ) -> Result<Vec<ReferenceBroken>, String> {
-        if let Some((system, fault)) = disk_fault(fault) {
+        if let Some((system, fault)) = disk_fault(fault, lasts) {
             let id = places.system(system)?;
             let (number, effect) = self
                 .disk_of(id)

@@ -131,6 +131,15 @@ impl HardenedLog {
         self.blocks.get(&start)
     }
 
+    /// Where the first block begins that was hardened since the session was configured.
+    pub(super) fn start(&self) -> Option<Lsn> {
+        self.blocks.keys().next().copied()
+    }
+
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.values()
+    }
+
     pub(super) fn reaches(&self, lsn: Lsn) -> bool {
         self.end.is_some_and(|end| end >= lsn)
     }
@@ -164,7 +173,9 @@ impl HardenedLogs {
                 log.blocks.insert(*start, block);
                 log.end = Some(log.end.map_or(*end, |known| known.max(*end)));
             }
-            SessionEvent::LogReverted { database, to, .. } => {
+            // A process that died in a write may find more of it on the disk than it knew of.
+            SessionEvent::LogReverted { database, to, .. }
+            | SessionEvent::LogRecovered { database, end: to } => {
                 let log = self.logs.entry((who.clone(), database.clone())).or_default();
                 log.cut(*to);
             }

@@ -176,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn a_block_that_was_written_as_the_process_died_is_found_at_its_restart() {
+        let mut events = pair();
+        events.extend([
+            on(1, "alpha", generated(1, 0, 10, 7)),
+            on(1, "alpha", generated(1, 10, 20, 8)),
+            on(2, "beta", recovered(10)),
+            on(2, "beta", hardened(1, 10, 20, 8)),
+        ]);
+        assert_quiet::<LogPrefix>(&events);
+    }
+
+    #[test]
     fn log_that_nobody_generated_is_seen() {
         let mut events = pair();
         events.extend([

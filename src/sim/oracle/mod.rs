@@ -6,20 +6,25 @@
 //! of each oracle show it both quiet and red. Source: documented, by page in each file.
 
 mod auto_failover_guard;
+mod both_copies_equal_when_quiet;
 mod clients_never_on_endpoint;
+mod failover_lsn_sound;
 mod heals_to_synchronized;
 mod history;
 mod log_prefix;
+mod lsn_order;
 mod no_acked_commit_lost;
 mod no_connect_no_session;
+mod no_truncation_of_owed_log;
 mod one_acker_per_role_seq;
+mod rejoin_truncates_to_failover_lsn;
 mod required_never_clear;
 mod role_seq_monotone;
 mod sync_ack_means_both_hardened;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::types::{DatabaseName, Stamped, Timestamp};
+use crate::types::{DatabaseName, InstanceName, Lsn, Stamped, Timestamp};
 
 pub use heals_to_synchronized::HEALS_WITHIN;
 
@@ -42,6 +47,17 @@ pub struct End {
     pub tables: BTreeMap<DatabaseName, BTreeMap<i64, i64>>,
     /// Which database each client works on.
     pub databases: BTreeMap<String, DatabaseName>,
+    /// What the files of each copy hold once they are recovered.
+    pub copies: BTreeMap<(InstanceName, DatabaseName), CopyAtEnd>,
+}
+
+/// One copy of a database, recovered from its files.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CopyAtEnd {
+    /// Where its log ends.
+    pub end: Lsn,
+    /// Table, key, value.
+    pub rows: BTreeSet<(String, i64, i64)>,
 }
 
 /// Judges one promise.
@@ -66,6 +82,11 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<no_connect_no_session::NoConnectNoSession>::default(),
         Box::<clients_never_on_endpoint::ClientsNeverOnEndpoint>::default(),
         Box::<heals_to_synchronized::HealsToSynchronized>::default(),
+        Box::<lsn_order::LsnOrder>::default(),
+        Box::<failover_lsn_sound::FailoverLsnSound>::default(),
+        Box::<no_truncation_of_owed_log::NoTruncationOfOwedLog>::default(),
+        Box::<rejoin_truncates_to_failover_lsn::RejoinTruncatesToFailoverLsn>::default(),
+        Box::<both_copies_equal_when_quiet::BothCopiesEqualWhenQuiet>::default(),
     ]
 }
 

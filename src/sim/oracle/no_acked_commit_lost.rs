@@ -403,6 +403,7 @@ mod tests {
             at: Timestamp::from_secs(50),
             tables: BTreeMap::from([(db(), rows.iter().copied().collect())]),
             databases: BTreeMap::from([("app".to_owned(), db())]),
+            ..End::default()
         }
     }
 

@@ -94,6 +94,51 @@ pub(super) fn hardened(role_sequence: u32, start: u64, end: u64, crc: u32) -> Se
     }
 }
 
+pub(super) fn sent(to: u64) -> SessionEvent {
+    SessionEvent::LogSent {
+        database: db(),
+        to: Lsn::new(to),
+    }
+}
+
+pub(super) fn redone(to: u64) -> SessionEvent {
+    SessionEvent::Redone {
+        database: db(),
+        to: Lsn::new(to),
+    }
+}
+
+pub(super) fn failover_lsn(lsn: u64) -> SessionEvent {
+    SessionEvent::FailoverLsn {
+        database: db(),
+        lsn: Lsn::new(lsn),
+    }
+}
+
+pub(super) fn recovered(end: u64) -> SessionEvent {
+    SessionEvent::LogRecovered {
+        database: db(),
+        end: Lsn::new(end),
+    }
+}
+
+pub(super) fn truncated(to: u64) -> SessionEvent {
+    SessionEvent::LogTruncated {
+        database: db(),
+        to: Lsn::new(to),
+    }
+}
+
+/// The role changes hands.
+pub(super) fn switch(from: PartnerRole, to: PartnerRole, role_sequence: u32) -> SessionEvent {
+    SessionEvent::Role {
+        database: db(),
+        from: Some(from),
+        to,
+        role_sequence,
+    }
+}
+
 pub(super) fn reverted(from: u64, to: u64) -> SessionEvent {
     SessionEvent::LogReverted {
         database: db(),

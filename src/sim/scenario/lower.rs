@@ -11,7 +11,7 @@ use super::error::{Problem, ScenarioError, suggest};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
 use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
-use crate::sim::fault::{Direction, Fault, FirewallFault, KINDS, PortSpec};
+use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, PortSpec};
 use crate::sim::topology::{ClientSpec, Domain, InstanceSpec, Mix, ServiceAccount, SystemSpec, Topology};
 use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
 
@@ -210,6 +210,11 @@ impl Lowering<'_> {
                     None,
                 )
             })
+    }
+
+    fn unsigned<T: TryFrom<i64>>(&self, number: &Number, what: &'static str) -> Lowered<T> {
+        let value = *number.get_ref();
+        T::try_from(value).map_err(|_| self.bad(number.span(), what, &value.to_string(), None))
     }
 
     fn message_number(&self, number: &Number) -> Lowered<u32> {
@@ -766,6 +771,12 @@ impl Lowering<'_> {
             Some(l) => self.duration(l),
             None => Err(missing("latency")),
         };
+        let file = || {
+            f.file
+                .as_ref()
+                .map(|file| file.get_ref().clone())
+                .unwrap_or_default()
+        };
         let pair = || -> Lowered<(String, Vec<String>)> {
             let from = f.from.as_ref().ok_or_else(|| missing("from"))?;
             let to = f.to.as_ref().ok_or_else(|| missing("to"))?;
@@ -816,7 +827,50 @@ impl Lowering<'_> {
                     None => return Err(missing("by")),
                 },
             },
-            "disk_fail_sync" => Fault::DiskFailSync { system: system()? },
+            "disk_fail_sync" => Fault::DiskFailSync {
+                system: system()?,
+                file: file(),
+            },
+            "disk_lie" => Fault::DiskLie {
+                system: system()?,
+                file: file(),
+            },
+            "disk_io_error" => Fault::DiskIoError {
+                system: system()?,
+                file: file(),
+            },
+            "disk_stuck" => Fault::DiskStuck { system: system()? },
+            "disk_torn" => Fault::DiskTorn {
+                system: system()?,
+                scattered: f.scattered.as_ref().is_some_and(|s| *s.get_ref()),
+            },
+            "bit_rot" => Fault::BitRot {
+                system: system()?,
+                file: match &f.file {
+                    Some(file) => file.get_ref().clone(),
+                    None => return Err(missing("file")),
+                },
+                offset: match &f.offset {
+                    Some(offset) => self.unsigned(offset, "offset")?,
+                    None => return Err(missing("offset")),
+                },
+            },
+            "crash_at_write" => Fault::CrashAtWrite {
+                system: system()?,
+                write: match &f.write {
+                    Some(write) => self.unsigned(write, "number of a write")?,
+                    None => return Err(missing("write")),
+                },
+                kept: f.kept.as_ref().is_some_and(|k| *k.get_ref()),
+                how: match &f.how {
+                    Some(how) => self.choice(
+                        how,
+                        "way to go down",
+                        &[("kill", Crash::Kill), ("power_loss", Crash::PowerLoss)],
+                    )?,
+                    None => Crash::PowerLoss,
+                },
+            },
             "disk_slow" => Fault::DiskSlow {
                 system: system()?,
                 latency: latency()?,
@@ -846,6 +900,10 @@ impl Lowering<'_> {
             "kill" | "restart" | "pause" => &["instance"],
             "clock_step" => &["system", "by"],
             "disk_slow" => &["system", "latency"],
+            "disk_fail_sync" | "disk_lie" | "disk_io_error" => &["system", "file"],
+            "disk_torn" => &["system", "scattered"],
+            "bit_rot" => &["system", "file", "offset"],
+            "crash_at_write" => &["system", "write", "kept", "how"],
             _ => &["system"],
         };
         let given = [
@@ -860,6 +918,12 @@ impl Lowering<'_> {
             ("to", f.to.as_ref().map(Spanned::span)),
             ("latency", f.latency.as_ref().map(Spanned::span)),
             ("by", f.by.as_ref().map(Spanned::span)),
+            ("file", f.file.as_ref().map(Spanned::span)),
+            ("offset", f.offset.as_ref().map(Spanned::span)),
+            ("scattered", f.scattered.as_ref().map(Spanned::span)),
+            ("write", f.write.as_ref().map(Spanned::span)),
+            ("kept", f.kept.as_ref().map(Spanned::span)),
+            ("how", f.how.as_ref().map(Spanned::span)),
         ];
         for (key, span) in given {
             if let Some(span) = span

@@ -155,6 +155,12 @@ pub(super) struct RawFault {
     pub to: Option<Spanned<Vec<Text>>>,
     pub latency: Option<Text>,
     pub by: Option<Text>,
+    pub file: Option<Text>,
+    pub offset: Option<Number>,
+    pub scattered: Option<Spanned<bool>>,
+    pub write: Option<Number>,
+    pub kept: Option<Spanned<bool>>,
+    pub how: Option<Text>,
     pub lasts: Option<Text>,
 }
 

@@ -15,10 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
+use tokio::sync::Notify;
 
 use crate::driver::disk::{Disk, DiskFile};
 
 use super::counters::Effect;
+use crate::sim::fault::Crash;
 use volume::{Inode, Volume};
 
 pub use volume::SECTOR;
@@ -26,10 +28,14 @@ pub use volume::SECTOR;
 /// What can go wrong with a system's disk. Each is injected by `World::break_disk` and lasts until it is healed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiskFault {
-    /// The next `count` syncs of files fail and harden nothing; what was written stays readable.
-    FailSyncs { count: u32 },
-    /// Syncs, of files and of names, report success and harden nothing.
-    LyingSync,
+    /// The next `count` syncs of files whose name contains `file` fail and harden nothing; what was written stays
+    /// readable.
+    FailSyncs { count: u32, file: String },
+    /// Syncs of files whose name contains `file`, and, if it is empty, of names, report success and harden nothing.
+    LyingSync { file: String },
+    /// In the `write`th sync from now on (of files or of names, from 1) the handle that asked for it goes dead and its
+    /// process must go down as `how` says; `kept` tells whether that sync hardens anything before.
+    CrashAt { write: u32, kept: bool, how: Crash },
     /// The next `count` operations (every one, if `None`) on files whose name contains `file` fail; an empty text is
     /// part of every name.
     IoErrors { count: Option<u32>, file: String },
@@ -57,6 +63,14 @@ pub enum Torn {
 pub struct SimDisk {
     volume: SystemDisk,
     dead: Arc<AtomicBool>,
+    crash: Arc<Tripwire>,
+}
+
+/// Tells a process that it goes down in the middle of what it asked of its disk.
+#[derive(Default)]
+struct Tripwire {
+    how: Mutex<Option<Crash>>,
+    tripped: Notify,
 }
 
 /// An open file.
@@ -84,8 +98,21 @@ impl Disk for SimDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.operate("")?.sync_names();
+        let mut volume = self.operate("")?;
+        match volume.crash_due() {
+            None => volume.sync_names(),
+            Some((kept, how)) => {
+                if kept {
+                    volume.sync_names();
+                }
+                return Err(self.go_down(how));
+            }
+        }
         Ok(())
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.dead.load(Ordering::Relaxed)
     }
 
     fn latency(&self, bytes: usize) -> Duration {
@@ -94,6 +121,24 @@ impl Disk for SimDisk {
 }
 
 impl SimDisk {
+    /// Waits until a fault takes the process down in the middle of a write. It must not go on after that.
+    pub async fn crashed(&self) -> Crash {
+        loop {
+            if let Some(how) = *lock(&self.crash.how) {
+                return how;
+            }
+            self.crash.tripped.notified().await;
+        }
+    }
+
+    /// The process goes down: its handle is dead from now on.
+    fn go_down(&self, how: Crash) -> io::Error {
+        self.dead.store(true, Ordering::Relaxed);
+        *lock(&self.crash.how) = Some(how);
+        self.crash.tripped.notify_one();
+        io::Error::other("the process went down in this write")
+    }
+
     /// The volume, unless the handle is dead or an I/O error strikes the operation.
     fn operate(&self, name: &str) -> io::Result<MutexGuard<'_, Volume>> {
         if self.dead.load(Ordering::Relaxed) {
@@ -153,10 +198,15 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        if self.disk.operate(&self.name)?.sync_file(&self.name)? {
+        let mut volume = self.disk.operate(&self.name)?;
+        let crash = volume.crash_due();
+        if crash.is_none_or(|(kept, _)| kept) && volume.sync_file(&self.name)? {
             lock(&self.inode).harden();
         }
-        Ok(())
+        match crash {
+            None => Ok(()),
+            Some((_, how)) => Err(self.disk.go_down(how)),
+        }
     }
 }
 
@@ -186,12 +236,18 @@ impl SystemDisk {
         SystemDisk(Arc::new(Mutex::new(Volume::new(latency, rng))))
     }
 
+    /// A disk with the same files as they can be read now, without latency or faults.
+    pub fn copy(&self) -> SystemDisk {
+        SystemDisk(Arc::new(Mutex::new(self.lock().copy())))
+    }
+
     /// A handle, and the switch that makes it dead.
     pub fn handle(&self) -> (SimDisk, DeadSwitch) {
         let dead = Arc::new(AtomicBool::new(false));
         let disk = SimDisk {
             volume: self.clone(),
             dead: dead.clone(),
+            crash: Arc::default(),
         };
         (disk, DeadSwitch(dead))
     }

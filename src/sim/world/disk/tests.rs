@@ -83,7 +83,12 @@ fn a_killed_process_can_no_longer_touch_the_disk_but_its_writes_stay() {
 #[test]
 fn failing_and_lying_syncs_harden_nothing() {
     let (system, handle, file) = with_file("a", b"1");
-    let (id, effect) = system.inject(DiskFault::FailSyncs { count: 1 }).unwrap();
+    let (id, effect) = system
+        .inject(DiskFault::FailSyncs {
+            count: 1,
+            file: String::new(),
+        })
+        .unwrap();
     assert!(!effect.took_effect());
     file.write_all_at(b"2", 0).unwrap();
     assert!(file.sync().is_err());
@@ -93,7 +98,9 @@ fn failing_and_lying_syncs_harden_nothing() {
     assert!(system.heal(id));
     assert!(!system.heal(id));
 
-    let (id, effect) = system.inject(DiskFault::LyingSync).unwrap();
+    let (id, effect) = system
+        .inject(DiskFault::LyingSync { file: String::new() })
+        .unwrap();
     let file = handle.open("a").unwrap();
     file.write_all_at(b"3", 0).unwrap();
     file.sync().unwrap();

@@ -10,6 +10,7 @@ use rand_core::Rng;
 
 use super::super::counters::Effect;
 use super::{DiskFault, Torn, lock};
+use crate::sim::fault::Crash;
 
 /// The unit a medium writes whole or not at all.
 pub const SECTOR: usize = 512;
@@ -46,6 +47,24 @@ impl Volume {
         }
     }
 
+    /// The same files as they are read now, all of them synced, without latency or faults.
+    pub(super) fn copy(&self) -> Volume {
+        let file = |(name, inode): (&String, &Arc<Mutex<Inode>>)| {
+            let mut copy = Inode {
+                view: lock(inode).view.clone(),
+                ..Inode::default()
+            };
+            copy.harden();
+            (name.clone(), Arc::new(Mutex::new(copy)))
+        };
+        let names: BTreeMap<_, _> = self.names.iter().map(file).collect();
+        Volume {
+            durable_names: names.clone(),
+            names,
+            ..Volume::new((Duration::ZERO, Duration::ZERO), self.rng.clone())
+        }
+    }
+
     pub(super) fn open(&self, name: &str) -> io::Result<Arc<Mutex<Inode>>> {
         self.names.get(name).cloned().ok_or_else(|| missing(name))
     }
@@ -66,7 +85,7 @@ impl Volume {
 
     pub(super) fn sync_names(&mut self) {
         self.syncs += 1;
-        if !self.lies() {
+        if !self.lies("") {
             self.durable_names = self.names.clone();
         }
     }
@@ -75,22 +94,37 @@ impl Volume {
     pub(super) fn sync_file(&mut self, name: &str) -> io::Result<bool> {
         self.syncs += 1;
         for (fault, effect) in self.faults.values_mut() {
-            if let DiskFault::FailSyncs { count } = fault
+            if let DiskFault::FailSyncs { count, file } = fault
                 && *count > 0
+                && name.contains(file.as_str())
             {
                 *count -= 1;
                 effect.hit();
                 return Err(io::Error::other(format!("{name}: sync failed (disk fault)")));
             }
         }
-        Ok(!self.lies())
+        Ok(!self.lies(name))
     }
 
-    fn lies(&self) -> bool {
-        let lying = self
-            .faults
-            .values()
-            .find(|(fault, _)| *fault == DiskFault::LyingSync);
+    /// Counts a durable write; whether the process goes down in it, and how, and whether the write is kept.
+    pub(super) fn crash_due(&mut self) -> Option<(bool, Crash)> {
+        for (fault, effect) in self.faults.values_mut() {
+            let DiskFault::CrashAt { write, kept, how } = fault else {
+                continue;
+            };
+            *write = write.saturating_sub(1);
+            if *write == 0 && !effect.took_effect() {
+                effect.hit();
+                return Some((*kept, *how));
+            }
+        }
+        None
+    }
+
+    fn lies(&self, name: &str) -> bool {
+        let lying = self.faults.values().find(
+            |(fault, _)| matches!(fault, DiskFault::LyingSync { file } if name.contains(file.as_str())),
+        );
         lying.inspect(|(_, effect)| effect.hit()).is_some()
     }
 

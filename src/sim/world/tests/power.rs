@@ -195,7 +195,13 @@ fn disk_faults_are_counted_and_healed() {
     with_pair(10, async |pair| {
         let fault = pair
             .world
-            .break_disk(pair.beta, DiskFault::FailSyncs { count: 1 })
+            .break_disk(
+                pair.beta,
+                DiskFault::FailSyncs {
+                    count: 1,
+                    file: String::new(),
+                },
+            )
             .unwrap();
         let journal = pair.journal.clone();
         let writer = async move |env: ProcessEnv| {

@@ -95,7 +95,7 @@ fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
         own_certificate: Some(OwnCertificate {
             name: "own".into(),
             der: own.der.clone(),
-            private_key_pkcs8: own.private_key_pkcs8.clone(),
+            private_key_pkcs8: Some(own.private_key_pkcs8.clone()),
         }),
         master_key_open: true,
         trusted: vec![TrustedCertificate {

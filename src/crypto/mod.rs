@@ -4,5 +4,6 @@
 //! `x25519-dalek` (key agreement from a seeded secret), `rcgen` and `x509-parser` (certificates), `aes-gcm` (records).
 
 pub mod certificate;
+pub mod private_key;
 pub mod provider;
 pub mod record;

@@ -21,27 +21,34 @@ pub enum AuditSubclass {
     AuthorizationFailure = 6,
 }
 
+/// The largest certificate an endpoint shows: both sides' proofs must fit into one token besides it.
+pub const OWN_CERTIFICATE_BYTES_MAX: usize = 12 << 10;
+
 /// What is wrong with the certificate this endpoint names. Numbers in the texts: documented.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OwnCertificateProblem {
-    #[error("9762 (it does not exist in master or has no private key)")]
+    #[error("9762 (it does not exist in master)")]
     Missing,
+    #[error("9764 (it has {0} bytes, a login has room for {max})", max = OWN_CERTIFICATE_BYTES_MAX)]
+    TooLarge(usize),
+    #[error("9765 (it has no private key encrypted by the database master key)")]
+    NoPrivateKey,
     #[error("9766 ({0})")]
     Unreadable(String),
-    #[error("{number} ({0})", number = match .0 { OutOfDate::NotYetValid(_) => 28022, OutOfDate::Expired(_) => 28023 })]
+    #[error("9763, {number} ({0})", number = match .0 { OutOfDate::NotYetValid(_) => 28022, OutOfDate::Expired(_) => 28023 })]
     OutOfDate(OutOfDate),
 }
 
 /// What is wrong with the certificate the peer shows.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PeerCertificateProblem {
-    #[error("certificate not found")]
+    #[error("9762 (certificate not found)")]
     NotFound,
     #[error("it differs from the one in master with the same issuer and serial number")]
     Differs,
-    #[error("{0}")]
+    #[error("9763 ({0})")]
     OutOfDate(OutOfDate),
-    #[error("{0}")]
+    #[error("9766 ({0})")]
     Unreadable(String),
 }
 
@@ -78,6 +85,9 @@ pub enum LoginError {
     /// The exchange of tokens failed: a wrong key, a damaged token.
     #[error("the exchange failed: {0}")]
     Exchange(String),
+    /// The peer's part of the key agreement cannot be used.
+    #[error("the peer's key share is not one")]
+    KeyShare,
     /// The peer saw another login than this side did, or holds another key.
     #[error("the confirmation does not match")]
     Confirmation,
@@ -125,6 +135,7 @@ impl LoginError {
                 | PeerCertificateProblem::Unreadable(_)),
             ) => msg::PEER_CERTIFICATE_INVALID.with(&[problem]),
             LoginError::Exchange(_) | LoginError::Confirmation => msg::HANDSHAKE_VERIFICATION.error(),
+            LoginError::KeyShare => msg::PRE_MASTER_SECRET_SIZE.error(),
             LoginError::NoConnect { user } => msg::NO_CONNECT_PERMISSION.with(&[user]),
             LoginError::SealBroken => msg::SIGNATURE_INVALID.error(),
             LoginError::NotSealed => msg::NOT_ENCRYPTED_AS_CONFIGURED.error(),
@@ -155,6 +166,7 @@ impl LoginError {
             | LoginError::OwnCertificate(_)
             | LoginError::PrivateKey(_)
             | LoginError::Exchange(_)
+            | LoginError::KeyShare
             | LoginError::Confirmation => AuditSubclass::AuthenticationFailure,
             LoginError::PeerCertificate(_) | LoginError::NoConnect { .. } => {
                 AuditSubclass::AuthorizationFailure

@@ -19,7 +19,7 @@ pub struct LocalEndpoint {
     pub server_name: String,
     /// The address of this instance's own endpoint, if it is known.
     pub address: Option<ServerAddress>,
-    /// The certificate AUTHENTICATION names, if it exists and has a private key.
+    /// The certificate AUTHENTICATION names, if it exists.
     pub own_certificate: Option<OwnCertificate>,
     /// Whether the master key opens, and with it the private key.
     pub master_key_open: bool,
@@ -32,7 +32,8 @@ pub struct LocalEndpoint {
 pub struct OwnCertificate {
     pub name: String,
     pub der: Vec<u8>,
-    pub private_key_pkcs8: Vec<u8>,
+    /// `None` if it has no private key that is under the master key.
+    pub private_key_pkcs8: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for OwnCertificate {

@@ -10,6 +10,7 @@ use super::catalog::DatabaseEntry;
 use super::client::ClientSession;
 use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
+use super::ddl::CertificateStep;
 use super::io::{DiskError, DiskReply, DiskTicket};
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::{self, Spanned, Statement};
@@ -83,8 +84,7 @@ pub(super) enum Then {
     },
     /// Logins or permissions changed.
     Security,
-    Certificate(ast::CreateCertificate),
-    CertificateWritten,
+    Certificate(Box<CertificateStep>),
     /// The files of a database are there; enter it.
     Created(Box<NewDatabase>),
     Dropped,

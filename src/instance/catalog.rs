@@ -23,6 +23,8 @@ const FIRST_CERTIFICATE_ID: u32 = 256;
 /// The login every instance is born with; member of sysadmin.
 pub const SA: &str = "sa";
 pub const SA_ID: u32 = 1;
+/// The user `sa` is in `master`; owns what nobody else was named for.
+pub const DBO: &str = "dbo";
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Login {
@@ -55,8 +57,37 @@ pub struct Certificate {
     /// The owning user in `master`; `dbo` if none was named.
     pub owner: String,
     pub der: Vec<u8>,
-    /// PKCS #8, protected by the master key; absent for an imported certificate.
-    pub private_key: Option<Vec<u8>>,
+    /// Absent for a certificate that was imported without.
+    pub private_key: Option<PrivateKey>,
+    /// ACTIVE FOR BEGIN_DIALOG; of Service Broker alone.
+    pub active_for_begin_dialog: bool,
+}
+
+/// A certificate's private key and what protects it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub enum PrivateKey {
+    /// PKCS #8, readable while the master key is open.
+    MasterKey(Vec<u8>),
+    /// Sealed with a password; no endpoint can use it.
+    Password(Vec<u8>),
+}
+
+impl std::fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            PrivateKey::MasterKey(_) => "PrivateKey under the master key",
+            PrivateKey::Password(_) => "PrivateKey under a password",
+        })
+    }
+}
+
+/// The database master key of `master`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MasterKey {
+    /// A copy is encrypted by the service master key: it opens without a password, also for the endpoint.
+    pub opens_by_itself: bool,
+    /// Something sealed with each of its passwords.
+    pub passwords: Vec<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,7 +153,7 @@ pub struct Identity {
 #[derive(Debug)]
 pub struct Catalog {
     pub identity: Identity,
-    pub master_key: bool,
+    pub master_key: Option<MasterKey>,
     logins: BTreeMap<String, Login>,
     users: BTreeMap<String, User>,
     certificates: BTreeMap<String, Certificate>,
@@ -152,7 +183,7 @@ impl Catalog {
                 arbitration_id,
                 next_id: 0,
             },
-            master_key: false,
+            master_key: None,
             logins: BTreeMap::new(),
             users: BTreeMap::new(),
             certificates: BTreeMap::new(),
@@ -255,9 +286,14 @@ impl Catalog {
             .expect("there are more ids than databases")
     }
 
-    pub fn set_master_key(&mut self, exists: bool) {
-        self.master_key = exists;
-        self.save("masterkey".to_owned(), &exists);
+    pub fn set_master_key(&mut self, key: Option<MasterKey>) {
+        self.save("masterkey".to_owned(), &key);
+        self.master_key = key;
+    }
+
+    /// Whether the endpoint can read private keys under the master key.
+    pub fn master_key_opens_by_itself(&self) -> bool {
+        self.master_key.as_ref().is_some_and(|key| key.opens_by_itself)
     }
 
     pub fn login(&self, name: &str) -> Option<&Login> {
@@ -286,6 +322,14 @@ impl Catalog {
 
     pub fn users(&self) -> impl Iterator<Item = &User> {
         self.users.values()
+    }
+
+    /// The login a user stands for, if there is one.
+    pub fn login_of_user(&self, user: &str) -> Option<&Login> {
+        match fold(user) == DBO {
+            true => self.login(SA),
+            false => self.login(&self.user(user)?.login),
+        }
     }
 
     pub fn put_user(&mut self, user: User) {

@@ -22,6 +22,8 @@ pub struct ClientSession {
     /// The current database; `None` is `master`.
     pub database: Option<DatabaseName>,
     pub login: String,
+    /// This session opened the master key with a password.
+    pub master_key_open: bool,
     waiting: VecDeque<String>,
     pub running: Option<Running>,
 }

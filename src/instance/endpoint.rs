@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rand_core::Rng;
 
 use super::Instance;
+use super::catalog::PrivateKey;
 use super::io::{CloseHow, ConnectError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
 use crate::endpoint::config::{EndpointState, Reading};
@@ -165,34 +166,30 @@ impl Instance {
         let endpoint = self.catalog.endpoint()?;
         let own = endpoint.config.authentication.certificate().and_then(|name| {
             let certificate = self.catalog.certificate(name)?;
-            let private_key_pkcs8 = certificate.private_key.clone()?;
+            let private_key_pkcs8 = match &certificate.private_key {
+                Some(PrivateKey::MasterKey(pkcs8)) => Some(pkcs8.clone()),
+                Some(PrivateKey::Password(_)) | None => None,
+            };
             Some(OwnCertificate {
                 name: certificate.name.clone(),
                 der: certificate.der.clone(),
                 private_key_pkcs8,
             })
         });
-        let trusted = self
-            .catalog
-            .certificates()
-            .filter(|c| c.private_key.is_none())
-            .map(|c| {
-                let login = self
-                    .catalog
-                    .user(&c.owner)
-                    .and_then(|u| self.catalog.login(&u.login));
-                let login = login.filter(|l| !l.disabled).map(|l| l.name.clone());
-                let connect = login.as_deref().is_some_and(|l| self.catalog.may_connect(l));
-                let (name, der, owner_user) = (c.name.clone(), c.der.clone(), c.owner.clone());
-                TrustedCertificate {
-                    certificate_id: i64::from(c.id),
-                    name,
-                    der,
-                    owner_user,
-                    login,
-                    connect,
-                }
-            });
+        let trusted = self.catalog.certificates().map(|c| {
+            let login = self.catalog.login_of_user(&c.owner);
+            let login = login.filter(|l| !l.disabled).map(|l| l.name.clone());
+            let connect = login.as_deref().is_some_and(|l| self.catalog.may_connect(l));
+            let (name, der, owner_user) = (c.name.clone(), c.der.clone(), c.owner.clone());
+            TrustedCertificate {
+                certificate_id: i64::from(c.id),
+                name,
+                der,
+                owner_user,
+                login,
+                connect,
+            }
+        });
         Some(LocalEndpoint {
             config: endpoint.config.clone(),
             arbitration_id: self.catalog.identity.arbitration_id,
@@ -202,7 +199,7 @@ impl Instance {
                 endpoint.config.port.number(),
             )),
             own_certificate: own,
-            master_key_open: self.catalog.master_key,
+            master_key_open: self.catalog.master_key_opens_by_itself(),
             trusted: trusted.collect(),
         })
     }

@@ -80,6 +80,7 @@ struct Streams {
     ids: ChaCha8Rng,
     keys: ChaCha8Rng,
     logins: ChaCha8Rng,
+    salts: ChaCha8Rng,
 }
 
 impl Streams {
@@ -93,6 +94,7 @@ impl Streams {
             ids: stream(1),
             keys: stream(2),
             logins: stream(3),
+            salts: stream(4),
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::cell::RefCell;
 
 use super::Instance;
-use super::catalog::{EndpointPermission, LoginKind, PermissionState, RecoveryModel};
+use super::catalog::{EndpointPermission, LoginKind, PermissionState, PrivateKey, RecoveryModel};
 use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::views::{
@@ -361,7 +361,7 @@ impl Instance {
             create_date: WallTime::from_unix_secs(1_050_020_610),
             state: DatabaseState::Online,
             recovery_model: RecoveryModelShown::Simple,
-            is_master_key_encrypted_by_server: self.catalog.master_key,
+            is_master_key_encrypted_by_server: self.catalog.master_key_opens_by_itself(),
             service_broker_guid: crate::types::Guid::NIL,
             log_reuse_wait: LogReuseWait::Nothing,
         };
@@ -504,7 +504,8 @@ impl Instance {
         let row = |c: &super::catalog::Certificate| {
             let facts = certificate::parse(&c.der).ok()?;
             let (kind, desc) = match c.private_key {
-                Some(_) => ("MK", "ENCRYPTED_BY_MASTER_KEY"),
+                Some(PrivateKey::MasterKey(_)) => ("MK", "ENCRYPTED_BY_MASTER_KEY"),
+                Some(PrivateKey::Password(_)) => ("PW", "ENCRYPTED_BY_PASSWORD"),
                 None => ("NA", "NO_PRIVATE_KEY"),
             };
             Some(CertificateRow {
@@ -513,7 +514,7 @@ impl Instance {
                 principal_id: self.catalog.user(&c.owner).map(|u| i64::from(u.id)).or(Some(1)),
                 pvt_key_encryption_type: kind,
                 pvt_key_encryption_type_desc: desc,
-                is_active_for_begin_dialog: true,
+                is_active_for_begin_dialog: c.active_for_begin_dialog,
                 issuer_name: facts.issuer.clone(),
                 cert_serial_number: hex(&facts.serial[..facts.serial.len().min(16)]),
                 sid: None,

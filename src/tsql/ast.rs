@@ -50,8 +50,17 @@ pub enum Statement {
     CreateMasterKey {
         password: Secret,
     },
+    AlterMasterKey(MasterKeyChange),
+    OpenMasterKey {
+        password: Secret,
+    },
+    CloseMasterKey,
     DropMasterKey,
     CreateCertificate(CreateCertificate),
+    AlterCertificate {
+        name: Name,
+        change: CertificateChange,
+    },
     BackupCertificate(BackupCertificate),
     DropCertificate(Name),
     CreateLogin(CreateLogin),
@@ -127,6 +136,34 @@ pub enum CertificateSource {
         bytes: Vec<u8>,
         private_key: Option<PrivateKey>,
     },
+}
+
+/// `ALTER MASTER KEY`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MasterKeyChange {
+    /// `forced` goes on where the old key cannot be opened.
+    Regenerate {
+        forced: bool,
+        password: Secret,
+    },
+    AddPassword(Secret),
+    AddServiceMasterKey,
+    DropPassword(Secret),
+    DropServiceMasterKey,
+}
+
+/// `ALTER CERTIFICATE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CertificateChange {
+    RemovePrivateKey,
+    /// A private key of its own, from a file or literal.
+    ImportPrivateKey(PrivateKey),
+    /// Another protection for the key it has; without `encryption` the master key's.
+    ProtectPrivateKey {
+        decryption: Option<Secret>,
+        encryption: Option<Secret>,
+    },
+    ActiveForBeginDialog(bool),
 }
 
 /// `WITH PRIVATE KEY ( … )`.
@@ -547,8 +584,12 @@ impl Statement {
         match self {
             Statement::Use(_) => "USE",
             Statement::CreateMasterKey { .. } => "CREATE MASTER KEY",
+            Statement::AlterMasterKey(_) => "ALTER MASTER KEY",
+            Statement::OpenMasterKey { .. } => "OPEN MASTER KEY",
+            Statement::CloseMasterKey => "CLOSE MASTER KEY",
             Statement::DropMasterKey => "DROP MASTER KEY",
             Statement::CreateCertificate(_) => "CREATE CERTIFICATE",
+            Statement::AlterCertificate { .. } => "ALTER CERTIFICATE",
             Statement::BackupCertificate(_) => "BACKUP CERTIFICATE",
             Statement::DropCertificate(_) => "DROP CERTIFICATE",
             Statement::CreateLogin(_) => "CREATE LOGIN",

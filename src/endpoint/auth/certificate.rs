@@ -17,16 +17,18 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Serve
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, ServerConfig, ServerConnection,
-    SignatureScheme,
+    ClientConfig, ClientConnection, DigitallySignedStruct, DistinguishedName, PeerMisbehaved, ServerConfig,
+    ServerConnection, SignatureScheme,
 };
 
 use crate::crypto::certificate::{self, OutOfDate};
 use crate::crypto::provider::{drawing_from, provider};
 use crate::types::WallTime;
 
-use super::super::error::{LoginError, OwnCertificateProblem, PeerCertificateProblem};
-use super::super::local::{LocalEndpoint, OwnCertificate, Side};
+use super::super::error::{
+    LoginError, OWN_CERTIFICATE_BYTES_MAX, OwnCertificateProblem, PeerCertificateProblem,
+};
+use super::super::local::{LocalEndpoint, Side};
 use super::{Mechanism, Principal, Step};
 
 /// TLS wants a name; it is not sent, and nothing is checked against it.
@@ -35,15 +37,9 @@ const NAME: &str = "endpoint.invalid";
 /// One side of a certificate exchange.
 #[derive(Debug)]
 pub struct CertificateExchange {
-    tls: Tls,
+    tls: rustls::Connection,
     stream: ChaCha20Rng,
     trust: Arc<Trust>,
-}
-
-#[derive(Debug)]
-enum Tls {
-    Initiator(Box<ClientConnection>),
-    Acceptor(Box<ServerConnection>),
 }
 
 impl CertificateExchange {
@@ -75,17 +71,11 @@ impl CertificateExchange {
         drawing_from(&mut self.stream, || {
             while !token.is_empty() {
                 // Reading from a slice fails only where the connection's own buffer is full.
-                let taken = match tls {
-                    Tls::Initiator(c) => c.read_tls(&mut token),
-                    Tls::Acceptor(c) => c.read_tls(&mut token),
-                };
+                let taken = tls.read_tls(&mut token);
                 if !taken.is_ok_and(|count| count > 0) {
                     return Err(rustls::Error::General("the token is too long".into()));
                 }
-                let state = match tls {
-                    Tls::Initiator(c) => c.process_new_packets(),
-                    Tls::Acceptor(c) => c.process_new_packets(),
-                }?;
+                let state = tls.process_new_packets()?;
                 if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
                     return Err(rustls::Error::General(
                         "the token holds more than a handshake".into(),
@@ -100,29 +90,14 @@ impl CertificateExchange {
         let tls = &mut self.tls;
         drawing_from(&mut self.stream, || {
             let mut token = Vec::new();
-            let mut write = || match tls {
-                Tls::Initiator(c) => c.wants_write().then(|| c.write_tls(&mut token)),
-                Tls::Acceptor(c) => c.wants_write().then(|| c.write_tls(&mut token)),
-            };
             // Writing to a vector does not fail.
-            while let Some(Ok(_)) = write() {}
+            while tls.wants_write() && tls.write_tls(&mut token).is_ok() {}
             token
         })
     }
 
     fn is_finished(&self) -> bool {
-        match &self.tls {
-            Tls::Initiator(c) => !c.is_handshaking(),
-            Tls::Acceptor(c) => !c.is_handshaking(),
-        }
-    }
-
-    fn shown(&self) -> Option<&CertificateDer<'static>> {
-        let chain = match &self.tls {
-            Tls::Initiator(c) => c.peer_certificates(),
-            Tls::Acceptor(c) => c.peer_certificates(),
-        };
-        chain?.first()
+        !self.tls.is_handshaking()
     }
 }
 
@@ -132,6 +107,7 @@ impl Mechanism for CertificateExchange {
         if let Some(token) = token {
             self.receive(token).map_err(|e| match self.trust.take_verdict() {
                 Some(problem) => LoginError::PeerCertificate(problem),
+                None if e == PeerMisbehaved::InvalidKeyShare.into() => LoginError::KeyShare,
                 None => LoginError::Exchange(e.to_string()),
             })?;
         }
@@ -144,19 +120,19 @@ impl Mechanism for CertificateExchange {
     }
 
     fn export(&self, label: &'static str, context: &[u8], secret: &mut [u8]) -> Result<(), LoginError> {
-        match &self.tls {
-            Tls::Initiator(c) => c.export_keying_material(secret, label.as_bytes(), Some(context)),
-            Tls::Acceptor(c) => c.export_keying_material(secret, label.as_bytes(), Some(context)),
-        }
-        .map(drop)
-        .map_err(|e| LoginError::Exchange(e.to_string()))
+        let exported = self
+            .tls
+            .export_keying_material(secret, label.as_bytes(), Some(context));
+        exported
+            .map(drop)
+            .map_err(|e| LoginError::Exchange(e.to_string()))
     }
 
     fn peer(&self) -> Option<Principal> {
         if !self.is_finished() {
             return None;
         }
-        let shown = self.shown()?;
+        let shown = self.tls.peer_certificates()?.first()?;
         let trusted = self
             .trust
             .local
@@ -173,30 +149,29 @@ impl Mechanism for CertificateExchange {
 }
 
 /// The endpoint's own certificate, if it is there, opens, and is in date.
-fn usable_certificate(local: &LocalEndpoint, wall: WallTime) -> Result<&OwnCertificate, LoginError> {
-    let missing = || LoginError::OwnCertificate(OwnCertificateProblem::Missing);
-    let own = local.own_certificate.as_ref().ok_or_else(missing)?;
+fn usable_certificate(local: &LocalEndpoint, wall: WallTime) -> Result<Identity, LoginError> {
+    use OwnCertificateProblem::{Missing, NoPrivateKey, OutOfDate, TooLarge, Unreadable};
+    let unusable = LoginError::OwnCertificate;
+    let own = local.own_certificate.as_ref().ok_or(unusable(Missing))?;
+    let key = own.private_key_pkcs8.as_ref().ok_or(unusable(NoPrivateKey))?;
     if !local.master_key_open {
         return Err(LoginError::PrivateKey(
             "15581 (the database master key of master cannot be opened)".to_owned(),
         ));
     }
-    let facts = certificate::parse(&own.der)
-        .map_err(|e| LoginError::OwnCertificate(OwnCertificateProblem::Unreadable(e.to_string())))?;
-    facts
-        .check_dates(wall)
-        .map_err(|e| LoginError::OwnCertificate(OwnCertificateProblem::OutOfDate(e)))?;
-    Ok(own)
-}
-
-fn identity(own: &OwnCertificate) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    if own.der.len() > OWN_CERTIFICATE_BYTES_MAX {
+        return Err(unusable(TooLarge(own.der.len())));
+    }
+    let facts = certificate::parse(&own.der).map_err(|e| unusable(Unreadable(e.to_string())))?;
+    facts.check_dates(wall).map_err(|e| unusable(OutOfDate(e)))?;
     let chain = vec![CertificateDer::from(own.der.clone())];
-    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(own.private_key_pkcs8.clone()));
-    (chain, key)
+    Ok((chain, PrivatePkcs8KeyDer::from(key.clone()).into()))
 }
 
-fn initiator(own: &OwnCertificate, trust: &Arc<Trust>) -> Result<Tls, rustls::Error> {
-    let (chain, key) = identity(own);
+/// What a side shows, and the key that proves it.
+type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+fn initiator((chain, key): Identity, trust: &Arc<Trust>) -> Result<rustls::Connection, rustls::Error> {
     let provider = Arc::clone(&trust.provider);
     let time: Arc<dyn TimeProvider> = Arc::clone(trust) as _;
     let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(trust) as _;
@@ -208,14 +183,10 @@ fn initiator(own: &OwnCertificate, trust: &Arc<Trust>) -> Result<Tls, rustls::Er
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_sni = false;
     let name = ServerName::try_from(NAME).expect("the constant is a DNS name");
-    Ok(Tls::Initiator(Box::new(ClientConnection::new(
-        Arc::new(config),
-        name,
-    )?)))
+    Ok(ClientConnection::new(Arc::new(config), name)?.into())
 }
 
-fn acceptor(own: &OwnCertificate, trust: &Arc<Trust>) -> Result<Tls, rustls::Error> {
-    let (chain, key) = identity(own);
+fn acceptor((chain, key): Identity, trust: &Arc<Trust>) -> Result<rustls::Connection, rustls::Error> {
     let provider = Arc::clone(&trust.provider);
     let time: Arc<dyn TimeProvider> = Arc::clone(trust) as _;
     let verifier: Arc<dyn ClientCertVerifier> = Arc::clone(trust) as _;
@@ -225,7 +196,7 @@ fn acceptor(own: &OwnCertificate, trust: &Arc<Trust>) -> Result<Tls, rustls::Err
         .with_single_cert(chain, key)?;
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    Ok(Tls::Acceptor(Box::new(ServerConnection::new(Arc::new(config))?)))
+    Ok(ServerConnection::new(Arc::new(config))?.into())
 }
 
 /// Whom this endpoint trusts, and when; also the clock `rustls` reads.
@@ -261,26 +232,6 @@ impl Trust {
             rustls::Error::General(text)
         })
     }
-
-    fn verify_signature(
-        &self,
-        message: &[u8],
-        shown: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            shown,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
-    }
-
-    fn schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }
 
 /// Looks the shown certificate up in `master`: its exact copy must be there and in date.
@@ -308,6 +259,40 @@ impl TimeProvider for Trust {
     }
 }
 
+/// The part of a verifier that is the same for both sides: signatures of TLS 1.3, as the library checks them.
+macro_rules! signatures {
+    () => {
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _cert: &CertificateDer<'_>,
+            _dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            Err(only_tls13())
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            verify_tls13_signature(
+                message,
+                cert,
+                dss,
+                &self.provider.signature_verification_algorithms,
+            )
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.provider
+                .signature_verification_algorithms
+                .supported_schemes()
+        }
+    };
+}
+
 impl ServerCertVerifier for Trust {
     fn verify_server_cert(
         &self,
@@ -320,27 +305,7 @@ impl ServerCertVerifier for Trust {
         self.verify(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verify_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    signatures!();
 }
 
 impl ClientCertVerifier for Trust {
@@ -357,27 +322,7 @@ impl ClientCertVerifier for Trust {
         self.verify(end_entity).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Err(only_tls13())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.verify_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.schemes()
-    }
+    signatures!();
 }
 
 fn only_tls13() -> rustls::Error {

@@ -64,7 +64,7 @@ fn local(id: u8, own: Generated, trusted: &[Vec<u8>]) -> LocalEndpoint {
         own_certificate: Some(OwnCertificate {
             name: own_name,
             der: own.der,
-            private_key_pkcs8: own.private_key_pkcs8,
+            private_key_pkcs8: Some(own.private_key_pkcs8),
         }),
         master_key_open: true,
         trusted: (0..).zip(trusted).map(|(i, der)| trust(300 + i, der)).collect(),
@@ -516,7 +516,7 @@ fn own_certificate_missing_or_out_of_date_or_its_key_closed() {
 fn a_private_key_of_another_certificate_is_not_usable() {
     let (mut a, b) = endpoints();
     let own = a.own_certificate.as_mut().unwrap();
-    own.private_key_pkcs8 = good(9).private_key_pkcs8;
+    own.private_key_pkcs8 = Some(good(9).private_key_pkcs8);
     assert_eq!(refused((a, b)).1.0, 28037);
 }
 
@@ -711,6 +711,36 @@ fn a_damaged_token_or_confirmation_ends_the_login() {
             Side::Initiator
         };
         assert_eq!(pair.error(other), 28038, "{victim:?} {victim_number}");
+    }
+}
+
+/// A share of the key agreement that yields a key anybody can guess.
+#[test]
+fn a_key_share_that_is_none_is_named() {
+    for (victim, other) in [
+        (Side::Initiator, Side::Acceptor),
+        (Side::Acceptor, Side::Initiator),
+    ] {
+        let mut pair = Pair::new(endpoints());
+        pair.initiator.on_connected(pair.now);
+        pair.run(|side, number, bytes| match (side, number) == (victim, 1) {
+            true => rewrite(&bytes, |payload| {
+                // X25519, 32 bytes.
+                let head = [0x00, 0x1d, 0x00, 0x20];
+                let at = payload
+                    .windows(4)
+                    .position(|w| w == head)
+                    .expect("it has a share")
+                    + 4;
+                payload[at..at + 32].fill(0);
+            }),
+            false => bytes,
+        });
+        assert_eq!(pair.error(other), 28059, "{victim:?}");
+        assert_eq!(
+            pair.failure(other).subclass(),
+            AuditSubclass::AuthenticationFailure
+        );
     }
 }
 

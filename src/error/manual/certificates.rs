@@ -3,6 +3,9 @@
 use super::manual;
 
 manual! {
+    9639 Documented [Statement]
+        "DECRYPTION BY PASSWORD was given for a private key that is not encrypted."
+        ["Leave the password out."];
     15208 Documented [Statement]
         "The file that should hold a certificate is missing, unreadable or damaged."
         ["Compare the path; it is a path on the instance's own system.",
@@ -26,16 +29,21 @@ manual! {
         "The file cannot be written: it exists, the path is wrong, or the disk refuses."
         ["Choose another file; an existing one is never overwritten.", "Look at rights and space."];
     15246 Documented [Statement]
-        "The certificate was imported and has no private key here."
+        "The certificate was imported without its private key, or the key was removed."
         ["Export the private key on the instance where the certificate was created."];
     15297 Documented [Statement]
-        "The data of a certificate or key are not valid."
-        ["Take the file from its origin again."]
-        not_raised 16 false "A file that holds no certificate is reported with 15208.";
+        "A BINARY literal holds no certificate, or one that was not signed with its own key; a file is reported with 15208 or 15299."
+        ["Take the bytes from their origin again."];
     15299 Documented [Statement]
-        "The signature of the public key is not valid."
-        ["Take the file from its origin again."]
-        not_raised 16 false "A file that holds no certificate is reported with 15208.";
+        "The file holds a self-signed certificate that was not signed with its own key: it was changed."
+        ["Take the file from its origin again."];
+    15313 Documented [Statement]
+        "The password given is none of the key's, or the key is under no password at all."
+        ["For the master key: use the password of CREATE or ALTER MASTER KEY.",
+         "For a certificate: pvt_key_encryption_type_desc in sys.certificates tells what its key is under."];
+    15315 Documented [Statement]
+        "The session closes a master key it has not opened. One that opens by itself is never closed."
+        ["OPEN MASTER KEY counts for its own session only."];
     15345 Documented [Statement]
         "Roles, groups and principals mapped to certificates cannot own an object of this kind."
         ["Name a user in AUTHORIZATION."]
@@ -44,17 +52,14 @@ manual! {
         "Something depends on the certificate: an endpoint names it, or a principal is mapped to it."
         ["Let the endpoint name another certificate first with ALTER ENDPOINT."];
     15464 Documented [Statement]
-        "The format or length of the private key is not supported."
-        ["Take a key of a supported kind."]
-        not_raised 16 false "Private keys are made here and not imported.";
+        "The format or length of the private key is not supported: it is no PKCS #8, or of a kind that cannot sign a handshake."
+        ["Take a file that BACKUP CERTIFICATE wrote, or a PKCS #8 key of Ed25519, ECDSA or RSA."];
     15465 Documented [Statement]
-        "The password does not open the private key."
-        ["Use the password it was exported with."]
-        not_raised 16 false "Private keys are made here and not imported.";
+        "The password does not open the private key, or none was given for one that has it."
+        ["Use the password it was exported with in DECRYPTION BY PASSWORD."];
     15474 Documented [Statement]
         "Private key and certificate do not belong together."
-        ["Import both files of one backup."]
-        not_raised 16 false "Private keys are made here and not imported.";
+        ["Import both files of one backup."];
     15507 Documented [Statement]
         "A key that is needed is damaged."
         ["Restore master, or make the key anew."]
@@ -70,10 +75,14 @@ manual! {
     15578 Documented [Statement]
         "master has its master key."
         ["Use it; private keys are encrypted with it already."];
+    15580 Documented [Statement]
+        "The private key of a certificate is under the master key, which is therefore not dropped."
+        ["Drop the certificate, remove its private key, or put it under a password."];
     15581 Documented [Statement]
-        "A private key needs the master key of the database, and there is none."
+        "A private key needs the master key of the database, and there is none, or none that opens."
         ["CREATE MASTER KEY ENCRYPTION BY PASSWORD in master, then run the statement again.",
-         "In a handshake the endpoint cannot use its certificate then: 28036 or 28037."];
+         "If there is one that lost its copy under the service master key: OPEN MASTER KEY in the same session.",
+         "In a handshake the endpoint cannot use its certificate then: 28037. Opening the key in a session does not help it; ALTER MASTER KEY ADD ENCRYPTION BY SERVICE MASTER KEY does."];
     28055 Documented [Statement]
         "The endpoint is to authenticate with a certificate that cannot do so: no private key under the master key, or outside its dates."
         ["Look at pvt_key_encryption_type_desc, start_date and expiry_date in sys.certificates.",

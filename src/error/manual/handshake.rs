@@ -63,11 +63,12 @@ manual! {
     28036 Documented [Initiator, Acceptor]
         "The endpoint's own certificate cannot be used: it is missing, unreadable or outside its dates. The reason is quoted."
         ["Look which certificate the endpoint names: certificate_id in sys.database_mirroring_endpoints, and the row in sys.certificates.",
-         "28022 and 28023 inside: dates and clock.", "9762 inside: no certificate, or none with a private key.",
+         "9763 with 28022 or 28023 inside: dates and clock.", "9762 inside: no such certificate.",
+         "9765 inside: it has no private key, or one under a password.", "9764 inside: it is too large to be shown.",
          "Name a usable certificate in ALTER ENDPOINT."];
     28037 Documented [Initiator, Acceptor]
         "The private key of the endpoint's certificate cannot be used."
-        ["15581 inside: master has no master key; create it, and the certificate anew.", "Look at pvt_key_encryption_type_desc in sys.certificates."];
+        ["15581 inside: the master key does not open by itself; ALTER MASTER KEY ADD ENCRYPTION BY SERVICE MASTER KEY.", "Look at pvt_key_encryption_type_desc in sys.certificates."];
     28038 Documented [Initiator, Acceptor]
         "The proof does not fit: a certificate whose private key the peer does not have, or a login that was changed on its way."
         ["Look whether both sides have the current certificates of each other.", "If they have, somebody between them changes what they send."];
@@ -106,9 +107,8 @@ manual! {
         "A login failed although it is known who calls; the reason is quoted."
         ["Look up the quoted number: 28034 is the usual one.", "The address in the message is the caller's."];
     28059 Documented [Initiator, Acceptor]
-        "The pre-master secret has a wrong size."
-        ["Look whether both sides have the current certificates of each other."]
-        not_raised 16 false "The key comes from a TLS 1.3 exchange, which has no such secret; a wrong one shows as 28038.";
+        "The peer's part of the key agreement has a wrong size or cannot be used."
+        ["Somebody between the two changes what they send, or the caller is no mirroring endpoint."];
     28061 Documented [Initiator, Acceptor]
         "A sealed message does not verify: it was changed, repeated, left out or moved on its way."
         ["Somebody between the two changes what they send, or a device damages it.", "The connection ends and a new one is made by itself."];

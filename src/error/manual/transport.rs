@@ -10,11 +10,11 @@ manual! {
     9635 Documented [Initiator, Acceptor]
         "A certificate is not valid at this time."
         ["Look at its dates and at the clock."]
-        not_raised 16 false "Dates are named in words inside 28035, and by 28022 and 28023 inside 28036.";
+        not_raised 16 false "9763 says so inside 28035 and 28036.";
     9636 Documented [Initiator, Acceptor]
         "The object that was asked for was not found."
         ["Look at sys.certificates."]
-        not_raised 16 false "A missing certificate is named in words inside 28035, and by 9762 inside 28036.";
+        not_raised 16 false "9762 says so inside 28035 and 28036.";
     9641 Documented [Initiator, Acceptor]
         "A cryptographic operation that was agreed cannot be carried out; the message says which."
         ["Look at ALGORITHM on both sides; AES is always there."];
@@ -80,25 +80,25 @@ manual! {
         ["Look at the network between the two: packets of an open connection may be dropped by a firewall.",
          "Look who calls: half-open logins are what a scanner leaves."];
     9762 Documented [Initiator, Acceptor]
-        "The certificate the endpoint names is not there or has no private key."
-        ["See 28036, which quotes it."]
-        not_raised 10 false "It is quoted inside 28036.";
+        "The certificate is not there: the one the endpoint names, or a copy of the one the peer shows."
+        ["See 28036 and 28035, which quote it."]
+        not_raised 10 false "It is quoted inside 28036 and 28035.";
     9763 Documented [Initiator, Acceptor]
         "The certificate is not valid now."
-        ["See 28036."]
-        not_raised 10 false "28022 and 28023, quoted inside 28036, say which way.";
+        ["See 28036 and 28035, which quote it with the date."]
+        not_raised 10 false "It is quoted inside 28036 and 28035.";
     9764 Documented [Initiator, Acceptor]
         "The certificate is too large."
         ["Take a certificate of a usual size."]
-        not_raised 10 false "A certificate that is too large is refused when it is imported: 15208.";
+        not_raised 10 false "It is quoted inside 28036.";
     9765 Documented [Initiator, Acceptor]
         "The certificate has no private key."
         ["See 28036."]
-        not_raised 10 false "An endpoint cannot name such a certificate (28055); one that lost it is 9762 inside 28036.";
+        not_raised 10 false "It is quoted inside 28036: an endpoint cannot name such a certificate (28055), but one it names can lose its key.";
     9766 Documented [Initiator, Acceptor]
         "Looking a certificate up failed for a reason of its own."
-        ["See 28036, which quotes it."]
-        not_raised 10 false "It is quoted inside 28036.";
+        ["See 28036 and 28035, which quote it."]
+        not_raised 10 false "It is quoted inside 28036 and 28035.";
     9783 Documented [Initiator]
         "The name of the peer's system could not be resolved."
         ["Look the name up on this system.", "Use the fully qualified name in the server network address.",

@@ -5,7 +5,7 @@
 
 use super::super::Instance;
 use super::super::batch::{StatementResult, Then};
-use super::super::catalog::{Endpoint, SA};
+use super::super::catalog::{Endpoint, PrivateKey, SA};
 use crate::crypto::certificate;
 use crate::endpoint::config::{
     Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp,
@@ -50,7 +50,8 @@ impl Instance {
             encryption: options.encryption.map(encryption).unwrap_or_default(),
             role: endpoint_role(*role),
         };
-        self.check_endpoint(&config)?;
+        self.check_binding(&config)?;
+        self.check_certificate(&config)?;
         let id = self.catalog.next_endpoint_id();
         self.catalog.put_endpoint(Endpoint {
             id,
@@ -96,7 +97,14 @@ impl Instance {
             }
             Some(_) => return Err(msg::CANNOT_CHANGE_PROTOCOL.error()),
         }
-        self.check_endpoint(config)?;
+        let names_certificate = matches!(
+            &alter.payload,
+            Some(AlterPayload::DatabaseMirroring { options, .. }) if options.authentication.is_some()
+        );
+        self.check_binding(config)?;
+        if names_certificate || config.state == EndpointState::Started && config.state != before.state {
+            self.check_certificate(config)?;
+        }
         let change = describe(&before, config);
         let only_role = EndpointConfig {
             role: before.role,
@@ -128,19 +136,24 @@ impl Instance {
         )
     }
 
-    /// The port must not be the instance's own, and a certificate must exist, have its key and be in date (28055).
-    fn check_endpoint(&self, config: &EndpointConfig) -> Result<(), SqlError> {
-        if config.port.number() == self.config.client_port {
-            return Err(msg::BINDING_TAKEN.with(&[&config.port]));
+    /// The port must not be the instance's own.
+    fn check_binding(&self, config: &EndpointConfig) -> Result<(), SqlError> {
+        match config.port.number() == self.config.client_port {
+            true => Err(msg::BINDING_TAKEN.with(&[&config.port])),
+            false => Ok(()),
         }
+    }
+
+    /// A certificate must exist, have its key under the master key and be in date (28055). Asked where one is named and
+    /// where the endpoint starts; an endpoint whose certificate went bad can still be stopped and given another port.
+    fn check_certificate(&self, config: &EndpointConfig) -> Result<(), SqlError> {
         let Some(name) = config.authentication.certificate() else {
             return Ok(());
         };
         let found = self.catalog.certificate(name);
         let found = found.ok_or_else(|| msg::CANNOT_FIND.with(&[&"certificate", &name]))?;
-        let in_date = certificate::parse(&found.der)
-            .is_ok_and(|facts| facts.not_before <= self.now.wall && self.now.wall <= facts.not_after);
-        if found.private_key.is_none() || !self.catalog.master_key || !in_date {
+        let in_date = certificate::parse(&found.der).is_ok_and(|f| f.check_dates(self.now.wall).is_ok());
+        if !matches!(found.private_key, Some(PrivateKey::MasterKey(_))) || !in_date {
             return Err(msg::CERTIFICATE_UNSUITABLE.with(&[&name]));
         }
         Ok(())

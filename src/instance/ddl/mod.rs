@@ -3,11 +3,14 @@
 //! A statement checks everything first, then changes the catalog in one step and asks the disk to make it durable; it
 //! is answered when that is done. A statement in error changes nothing.
 
+mod certificate;
 mod database;
 mod endpoint;
 mod security;
 #[cfg(test)]
 mod tests;
+
+pub(super) use certificate::CertificateStep;
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult, Then, Wait};
@@ -20,11 +23,15 @@ use crate::types::{ConnectionId, ReplyItem};
 impl Instance {
     pub(super) fn execute_ddl(&mut self, connection: ConnectionId, statement: &Statement) -> StatementResult {
         match statement {
-            Statement::CreateMasterKey { .. } => self.create_master_key(connection),
+            Statement::CreateMasterKey { password } => self.create_master_key(connection, password),
+            Statement::AlterMasterKey(change) => self.alter_master_key(connection, change),
+            Statement::OpenMasterKey { password } => self.open_master_key(connection, password),
+            Statement::CloseMasterKey => self.close_master_key(connection),
             Statement::DropMasterKey => self.drop_master_key(connection),
             Statement::CreateCertificate(create) => self.create_certificate(connection, create),
+            Statement::AlterCertificate { name, change } => self.alter_certificate(connection, name, change),
             Statement::BackupCertificate(backup) => self.backup_certificate(connection, backup),
-            Statement::DropCertificate(name) => self.drop_certificate(connection, name.as_str()),
+            Statement::DropCertificate(name) => self.drop_certificate(connection, name),
             Statement::CreateLogin(create) => self.create_login(connection, create),
             Statement::AlterLogin { name, enabled } => self.alter_login(connection, name.as_str(), *enabled),
             Statement::DropLogin(name) => self.drop_login(connection, name.as_str()),
@@ -107,11 +114,7 @@ impl Instance {
                 self.forget_local_endpoint();
                 Ok(done)
             }
-            Then::Certificate(create) => self.certificate_read(connection, &create, result),
-            Then::CertificateWritten => match result {
-                Ok(_) => Ok(Outcome::Done),
-                Err(error) => Err(msg::CERTIFICATE_WRITE.with(&[&file_of(&error), &error])),
-            },
+            Then::Certificate(step) => self.certificate_step(connection, *step, result),
             Then::Created(new) => self.files_created(connection, *new, result),
             Then::Backup { pages } => match result {
                 Ok(_) => Ok(Outcome::Item(ReplyItem::Info(backup_message(pages)))),

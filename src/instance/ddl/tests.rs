@@ -1,6 +1,9 @@
 //! Statements against a disk that answers when the test says so: what is told to a client must be durable by then.
 
+mod certificates;
+
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::instance::io::{Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input, Listener, Output};
 use crate::instance::{Instance, InstanceConfig};

@@ -65,6 +65,9 @@ impl Parser<'_> {
                 Ok(Statement::Use(self.name("a database name")?))
             }
             "GRANT" | "DENY" | "REVOKE" => self.permission(&first),
+            "OPEN" | "CLOSE" if self.word_at(1).is_some_and(|w| w.eq_ignore_ascii_case("MASTER")) => {
+                self.master_key(&first)
+            }
             "BACKUP" => self.backup(),
             "RESTORE" => self.restore(),
             "BEGIN" | "COMMIT" | "ROLLBACK" => self.transaction(&first),
@@ -89,8 +92,9 @@ impl Parser<'_> {
         let object = object.to_ascii_uppercase();
         let start = self.at;
         match (verb, object.as_str()) {
-            ("CREATE" | "DROP", "MASTER") => self.master_key(verb),
+            ("CREATE" | "ALTER" | "DROP", "MASTER") => self.master_key(verb),
             ("CREATE", "CERTIFICATE") => self.create_certificate(),
+            ("ALTER", "CERTIFICATE") => self.alter_certificate(),
             ("CREATE", "LOGIN") => self.create_login(),
             ("ALTER", "LOGIN") => self.alter_login(),
             ("CREATE", "USER") => self.create_user(),

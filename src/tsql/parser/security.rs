@@ -15,13 +15,85 @@ impl Parser<'_> {
     pub(super) fn master_key(&mut self, verb: &str) -> Parsed<Statement> {
         self.at += 2;
         self.expect_keywords(&["KEY"])?;
-        if verb == "DROP" {
-            return Ok(Statement::DropMasterKey);
+        match verb {
+            "DROP" => Ok(Statement::DropMasterKey),
+            "CLOSE" => Ok(Statement::CloseMasterKey),
+            "OPEN" => {
+                self.expect_keywords(&["DECRYPTION", "BY"])?;
+                Ok(Statement::OpenMasterKey {
+                    password: self.password()?,
+                })
+            }
+            "ALTER" => self.alter_master_key().map(Statement::AlterMasterKey),
+            _ => {
+                self.expect_keywords(&["ENCRYPTION", "BY"])?;
+                Ok(Statement::CreateMasterKey {
+                    password: self.password()?,
+                })
+            }
+        }
+    }
+
+    fn alter_master_key(&mut self) -> Parsed<MasterKeyChange> {
+        let word = self.one_of(&["REGENERATE", "FORCE", "ADD", "DROP"])?;
+        if word == 1 {
+            self.expect_keywords(&["REGENERATE"])?;
+        }
+        if word < 2 {
+            self.expect_keywords(&["WITH", "ENCRYPTION", "BY"])?;
+            return Ok(MasterKeyChange::Regenerate {
+                forced: word == 1,
+                password: self.password()?,
+            });
         }
         self.expect_keywords(&["ENCRYPTION", "BY"])?;
-        Ok(Statement::CreateMasterKey {
-            password: self.password()?,
+        if self.keyword("SERVICE") {
+            self.expect_keywords(&["MASTER", "KEY"])?;
+            return Ok(match word {
+                2 => MasterKeyChange::AddServiceMasterKey,
+                _ => MasterKeyChange::DropServiceMasterKey,
+            });
+        }
+        let password = self.password()?;
+        Ok(match word {
+            2 => MasterKeyChange::AddPassword(password),
+            _ => MasterKeyChange::DropPassword(password),
         })
+    }
+
+    pub(super) fn alter_certificate(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let name = self.name("a certificate name")?;
+        let change = match self.one_of(&["REMOVE", "WITH"])? {
+            0 => {
+                self.expect_keywords(&["PRIVATE", "KEY"])?;
+                CertificateChange::RemovePrivateKey
+            }
+            _ if self.keyword("ACTIVE") => CertificateChange::ActiveForBeginDialog(self.begin_dialog()?),
+            _ => {
+                self.expect_keywords(&["PRIVATE", "KEY"])?;
+                self.expect(&Token::LParen)?;
+                match self.at_keyword("FILE") || self.at_keyword("BINARY") {
+                    true => CertificateChange::ImportPrivateKey(self.private_key_options()?),
+                    false => {
+                        let (decryption, encryption) = self.private_key_passwords(true)?;
+                        self.expect(&Token::RParen)?;
+                        CertificateChange::ProtectPrivateKey {
+                            decryption,
+                            encryption,
+                        }
+                    }
+                }
+            }
+        };
+        Ok(Statement::AlterCertificate { name, change })
+    }
+
+    /// After ACTIVE: `FOR BEGIN_DIALOG = { ON | OFF }`.
+    fn begin_dialog(&mut self) -> Parsed<bool> {
+        self.expect_keywords(&["FOR", "BEGIN_DIALOG"])?;
+        self.expect(&Token::Eq)?;
+        self.on_off()
     }
 
     pub(super) fn create_certificate(&mut self) -> Parsed<Statement> {
@@ -37,9 +109,7 @@ impl Parser<'_> {
         };
         let mut active_for_begin_dialog = None;
         if self.keyword("ACTIVE") {
-            self.expect_keywords(&["FOR", "BEGIN_DIALOG"])?;
-            self.expect(&Token::Eq)?;
-            active_for_begin_dialog = Some(self.on_off()?);
+            active_for_begin_dialog = Some(self.begin_dialog()?);
         }
         Ok(Statement::CreateCertificate(CreateCertificate {
             name,
@@ -124,14 +194,30 @@ impl Parser<'_> {
         }
         self.expect_keywords(&["PRIVATE", "KEY"])?;
         self.expect(&Token::LParen)?;
+        self.private_key_options().map(Some)
+    }
+
+    /// After the parenthesis that opens: where the key comes from, passwords, and the one that closes.
+    fn private_key_options(&mut self) -> Parsed<PrivateKey> {
         let binary = self.one_of(&["FILE", "BINARY"])? == 1;
         self.expect(&Token::Eq)?;
         let source = match binary {
             true => PrivateKeySource::Binary(self.binary()?),
             false => PrivateKeySource::File(self.text("a file name in quotation marks")?),
         };
+        let (decryption, encryption) = self.private_key_passwords(false)?;
+        self.expect(&Token::RParen)?;
+        Ok(PrivateKey {
+            source,
+            decryption,
+            encryption,
+        })
+    }
+
+    /// `DECRYPTION BY PASSWORD` and `ENCRYPTION BY PASSWORD`, each at most once; `begun` if one must come at once.
+    fn private_key_passwords(&mut self, mut begun: bool) -> Parsed<(Option<Secret>, Option<Secret>)> {
         let (mut decryption, mut encryption) = (None, None);
-        while self.eat(&Token::Comma) {
+        while std::mem::take(&mut begun) || self.eat(&Token::Comma) {
             let at = self.span();
             let encrypts = self.one_of(&["DECRYPTION", "ENCRYPTION"])? == 1;
             self.expect_keywords(&["BY"])?;
@@ -150,12 +236,7 @@ impl Parser<'_> {
                 return Err(msg::PARAMETER_TWICE.with(&[&name]).at(at));
             }
         }
-        self.expect(&Token::RParen)?;
-        Ok(Some(PrivateKey {
-            source,
-            decryption,
-            encryption,
-        }))
+        Ok((decryption, encryption))
     }
 
     pub(super) fn backup_certificate(&mut self) -> Parsed<Statement> {

@@ -180,6 +180,50 @@ mod tests {
         insta::assert_snapshot!("encryption", table);
     }
 
+    /// Orders of methods with orders of algorithms: the acceptor's decide both, and a missing method is named before a
+    /// missing algorithm.
+    #[test]
+    fn every_pair_of_orders() {
+        let (w, c) = (WindowsMethod::Negotiate, || "c".to_owned());
+        let methods = [
+            Authentication::Windows(w),
+            Authentication::Certificate(c()),
+            Authentication::WindowsThenCertificate(w, c()),
+            Authentication::CertificateThenWindows(c(), w),
+        ];
+        let encryptions = [
+            Encryption::Disabled,
+            Encryption::Required(Algorithms::Rc4),
+            Encryption::Required(Algorithms::AesRc4),
+            Encryption::Supported(Algorithms::Rc4Aes),
+        ];
+        let settings: Vec<(&Authentication, Encryption)> =
+            methods.iter().flat_map(|m| encryptions.map(|e| (m, e))).collect();
+        let terms = |(authentication, encryption): (&Authentication, Encryption)| Terms {
+            methods: authentication.methods(),
+            level: encryption.level(),
+            algorithms: encryption.algorithms().to_vec(),
+        };
+        let name = |(authentication, encryption): (&Authentication, Encryption)| {
+            format!("{}; {encryption}", authentication.desc()).replace("ALGORITHM ", "")
+        };
+        let mut table = String::new();
+        for acceptor in &settings {
+            for initiator in &settings {
+                let outcome = match negotiate(&terms(*acceptor), &terms(*initiator)) {
+                    Ok(Agreed { plan, encryption }) => {
+                        let plan: Vec<&str> = plan.iter().map(|m| m.desc()).collect();
+                        format!("{}; {}", plan.join(" then "), encryption.desc())
+                    }
+                    Err(incompatible) => format!("28027 {incompatible}"),
+                };
+                let pair = format!("{:<42} <- {:<42}", name(*acceptor), name(*initiator));
+                writeln!(table, "{pair} {outcome}").unwrap();
+            }
+        }
+        insta::assert_snapshot!("combined", table);
+    }
+
     /// The table of first and second method as the reference prints it; W is NEGOTIATE on both sides.
     #[test]
     fn the_acceptors_order_decides() {

@@ -5,9 +5,11 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use sha2::{Digest, Sha256};
 
+use super::kerberos::crypto::string_to_key;
 use super::ntlm::crypto::nt_hash;
 
 /// Characters of a domain or account name at most; what is longer is no name.
@@ -162,6 +164,8 @@ pub struct Secret {
     nt: [u8; 16],
     password: String,
     salt: String,
+    /// Thousands of rounds of hashing, so computed when first asked for, once for all clones.
+    aes256: Arc<OnceLock<[u8; 32]>>,
 }
 
 impl Secret {
@@ -172,12 +176,19 @@ impl Secret {
             nt: nt_hash(&password),
             salt: salt(account, dns_domain),
             password,
+            aes256: Arc::default(),
         }
     }
 
     /// The NT hash, from which the NTLMv2 keys are made.
     pub fn nt(&self) -> &[u8; 16] {
         &self.nt
+    }
+
+    /// The Kerberos key.
+    pub fn aes256(&self) -> &[u8; 32] {
+        self.aes256
+            .get_or_init(|| string_to_key(&self.password, &self.salt))
     }
 }
 

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 
 use super::account::{AccountName, WindowsIdentity};
 use super::directory::{Account, Directory};
+use super::kerberos;
 use super::ntlm;
 use super::query::{Answer, Asked, QUERY, Query, Refusal, Validation};
 use crate::types::WallTime;
@@ -41,10 +42,9 @@ impl Controller {
         now: WallTime,
         rng: &mut ChaCha20Rng,
     ) -> Vec<u8> {
-        let _ = (now, rng);
         match request.split_first() {
             Some((&QUERY, question)) => self.answer_query(directory, question).unwrap_or_default(),
-            _ => Vec::new(),
+            _ => kerberos::answer(&self.domain, directory, request, now, rng),
         }
     }
 

@@ -96,10 +96,18 @@ struct Domain {
     sid: [u32; 3],
     next_rid: u32,
     /// Under which the domain's own tickets are sealed.
-    #[expect(dead_code, reason = "read once tickets are issued")]
-    ticket_key: [u8; 32],
+    ticket_key: TicketKey,
     lockout_threshold: Option<NonZeroU32>,
     accounts: BTreeMap<String, Account>,
+}
+
+#[derive(Clone)]
+struct TicketKey([u8; 32]);
+
+impl std::fmt::Debug for TicketKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TicketKey")
+    }
 }
 
 /// Everything the domains of a run hold.
@@ -131,7 +139,7 @@ impl Directory {
             dns: dns.to_owned(),
             sid: domain_sid(dns),
             next_rid: FIRST_RID,
-            ticket_key,
+            ticket_key: TicketKey(ticket_key),
             lockout_threshold: None,
             accounts: BTreeMap::new(),
         };
@@ -314,6 +322,10 @@ impl Directory {
         domains
             .find(|d| fold(&d.dns) == fold(dns))
             .map(|d| d.netbios.as_str())
+    }
+
+    pub(super) fn ticket_key(&self, netbios: &str) -> Option<&[u8; 32]> {
+        self.domain(netbios).map(|d| &d.ticket_key.0)
     }
 
     /// Counts a wrong password and locks the account where the domain wants that.

@@ -13,7 +13,7 @@ use super::account::WindowsIdentity;
 use super::envelope::{self, From};
 use super::failure::{NoController, Package, WindowsFailure};
 use super::logon::LogonSession;
-use super::ntlm;
+use super::{kerberos, ntlm};
 use crate::types::WallTime;
 
 /// What AUTHENTICATION names behind WINDOWS.
@@ -87,10 +87,49 @@ impl Step {
     }
 }
 
+/// From which all randomness of an exchange comes.
+#[derive(Clone, Copy)]
+struct Seed([u8; 32]);
+
+impl std::fmt::Debug for Seed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seed")
+    }
+}
+
+impl Seed {
+    /// The randomness of one package, so that a package tried in vain moves nothing of the next.
+    fn stream(self, package: Package) -> ChaCha20Rng {
+        let mut rng = ChaCha20Rng::from_seed(self.0);
+        rng.set_stream(package as u64);
+        rng
+    }
+}
+
 /// The end that opened the connection and proves who it is.
+///
+/// NEGOTIATE uses Kerberos if a ticket for the service can be had, and NTLM if the service's name leads to no account or
+/// the controller cannot be asked. An account that is refused is refused. Source: documented that Windows negotiates;
+/// which failures lead on to NTLM is third-party knowledge.
 #[derive(Debug)]
 pub struct Initiator {
-    running: Result<ntlm::Initiator, WindowsFailure>,
+    running: Initiating,
+    /// NTLM may be tried if there is no ticket.
+    fallback: Option<Fallback>,
+}
+
+#[derive(Debug)]
+enum Initiating {
+    Ntlm(Box<ntlm::Initiator>),
+    Kerberos(Box<kerberos::Initiator>),
+    Over,
+}
+
+#[derive(Debug)]
+struct Fallback {
+    session: LogonSession,
+    spn: String,
+    seed: Seed,
 }
 
 impl Initiator {
@@ -102,52 +141,124 @@ impl Initiator {
         session: &LogonSession,
         spn: &str,
         seed: [u8; 32],
-        _now: WallTime,
+        now: WallTime,
     ) -> (Self, Step) {
-        if protocol == WindowsProtocol::Kerberos {
-            let failure = WindowsFailure::NotAvailable(Package::Kerberos);
-            let running = Err(failure.clone());
-            return (Initiator { running }, Step::Failed(failure));
+        let start = Fallback {
+            session: session.clone(),
+            spn: spn.to_owned(),
+            seed: Seed(seed),
+        };
+        if protocol == WindowsProtocol::Ntlm {
+            let (running, step) = start.ntlm();
+            return (
+                Initiator {
+                    running,
+                    fallback: None,
+                },
+                step,
+            );
         }
-        let rng = ChaCha20Rng::from_seed(seed);
-        let (ntlm, step) = ntlm::Initiator::start(session.clone(), spn.to_owned(), rng);
-        let running = Ok(ntlm);
-        (
-            Initiator { running },
-            step.wrapped(Package::Ntlm, From::Initiator),
-        )
+        let rng = start.seed.stream(Package::Kerberos);
+        let (kerberos, step) = kerberos::Initiator::start(session.clone(), spn.to_owned(), rng, now);
+        let initiator = Initiator {
+            running: Initiating::Kerberos(Box::new(kerberos)),
+            fallback: (protocol == WindowsProtocol::Negotiate).then_some(start),
+        };
+        (initiator, step.wrapped(Package::Kerberos, From::Initiator))
     }
 
     /// The acceptor's token.
     pub fn token(&mut self, token: &[u8], now: WallTime) -> Step {
-        let Ok(ntlm) = &mut self.running else {
-            return Step::Failed(WindowsFailure::Unexpected("token"));
+        let unwrap = |package| envelope::unwrap_package(token, package, From::Acceptor);
+        let step = match &mut self.running {
+            Initiating::Ntlm(ntlm) => unwrap(Package::Ntlm).and_then(|inner| ntlm.token(inner, now)),
+            Initiating::Kerberos(kerberos) => {
+                unwrap(Package::Kerberos).and_then(|inner| kerberos.token(inner))
+            }
+            Initiating::Over => Err(WindowsFailure::Unexpected("token")),
         };
-        let step = envelope::unwrap_package(token, Package::Ntlm, From::Acceptor)
-            .and_then(|inner| ntlm.token(inner, now));
         self.went(step)
     }
 
     /// The controller's answer to what [`Step::AskController`] asked.
-    pub fn answered(&mut self, _answer: Result<&[u8], NoController>, _now: WallTime) -> Step {
-        self.went(Err(WindowsFailure::Unexpected("answer")))
-    }
-
-    fn went(&mut self, step: Result<Step, WindowsFailure>) -> Step {
-        match step {
-            Ok(step) => step.wrapped(Package::Ntlm, From::Initiator),
-            Err(failure) => {
-                self.running = Err(failure.clone());
-                Step::Failed(failure)
+    pub fn answered(&mut self, answer: Result<&[u8], NoController>, now: WallTime) -> Step {
+        let step = match &mut self.running {
+            Initiating::Kerberos(kerberos) => kerberos.answered(answer, now),
+            Initiating::Ntlm(_) | Initiating::Over => Err(WindowsFailure::Unexpected("answer")),
+        };
+        match (step, self.fallback.take()) {
+            (Err(failure), Some(fallback)) if leads_on_to_ntlm(&failure) => {
+                let (running, step) = fallback.ntlm();
+                self.running = running;
+                step
+            }
+            (step, fallback) => {
+                self.fallback = fallback;
+                self.went(step)
             }
         }
     }
+
+    fn went(&mut self, step: Result<Step, WindowsFailure>) -> Step {
+        let package = match &self.running {
+            Initiating::Ntlm(_) => Package::Ntlm,
+            Initiating::Kerberos(_) | Initiating::Over => Package::Kerberos,
+        };
+        let step = step.unwrap_or_else(Step::Failed);
+        if matches!(step, Step::Done(_) | Step::Failed(_)) {
+            self.running = Initiating::Over;
+        }
+        step.wrapped(package, From::Initiator)
+    }
 }
 
-/// The end that was connected to and lets in.
+impl Fallback {
+    fn ntlm(self) -> (Initiating, Step) {
+        let rng = self.seed.stream(Package::Ntlm);
+        let (ntlm, step) = ntlm::Initiator::start(self.session, self.spn, rng);
+        (
+            Initiating::Ntlm(Box::new(ntlm)),
+            step.wrapped(Package::Ntlm, From::Initiator),
+        )
+    }
+}
+
+/// Whether NEGOTIATE goes on to NTLM: there is no ticket, and not because the account was refused.
+const fn leads_on_to_ntlm(failure: &WindowsFailure) -> bool {
+    matches!(
+        failure,
+        WindowsFailure::TargetUnknown(_)
+            | WindowsFailure::DuplicateTarget(_)
+            | WindowsFailure::NoController(_)
+    )
+}
+
+/// The end that was connected to and lets in. NEGOTIATE takes the package that the initiator's first token is of.
 #[derive(Debug)]
 pub struct Acceptor {
-    running: Result<ntlm::Acceptor, WindowsFailure>,
+    running: Accepting,
+}
+
+#[derive(Debug)]
+enum Accepting {
+    /// Nothing came yet; either package may.
+    Either {
+        session: LogonSession,
+        seed: Seed,
+    },
+    Ntlm(Box<ntlm::Acceptor>),
+    Kerberos(Box<kerberos::Acceptor>),
+    Over,
+}
+
+impl Accepting {
+    fn package(package: Package, session: &LogonSession, seed: Seed) -> Self {
+        let (session, rng) = (session.clone(), seed.stream(package));
+        match package {
+            Package::Ntlm => Accepting::Ntlm(Box::new(ntlm::Acceptor::new(session, rng))),
+            Package::Kerberos => Accepting::Kerberos(Box::new(kerberos::Acceptor::new(session, rng))),
+        }
+    }
 }
 
 impl Acceptor {
@@ -155,22 +266,33 @@ impl Acceptor {
     ///
     /// All randomness of the exchange comes from `seed`.
     pub fn new(protocol: WindowsProtocol, session: &LogonSession, seed: [u8; 32]) -> Self {
-        let rng = ChaCha20Rng::from_seed(seed);
+        let seed = Seed(seed);
         let running = match protocol {
-            WindowsProtocol::Kerberos => Err(WindowsFailure::NotAvailable(Package::Kerberos)),
-            WindowsProtocol::Ntlm | WindowsProtocol::Negotiate => {
-                Ok(ntlm::Acceptor::new(session.clone(), rng))
-            }
+            WindowsProtocol::Ntlm => Accepting::package(Package::Ntlm, session, seed),
+            WindowsProtocol::Kerberos => Accepting::package(Package::Kerberos, session, seed),
+            WindowsProtocol::Negotiate => Accepting::Either {
+                session: session.clone(),
+                seed,
+            },
         };
         Acceptor { running }
     }
 
     /// The initiator's token.
     pub fn token(&mut self, token: &[u8], now: WallTime) -> Step {
+        if let Accepting::Either { session, seed } = &self.running {
+            match envelope::unwrap(token, From::Initiator) {
+                Ok((package, _)) => self.running = Accepting::package(package, session, *seed),
+                Err(failure) => return self.went(Err(failure)),
+            }
+        }
+        let unwrap = |package| envelope::unwrap_package(token, package, From::Initiator);
         let step = match &mut self.running {
-            Ok(ntlm) => envelope::unwrap_package(token, Package::Ntlm, From::Initiator)
-                .and_then(|inner| ntlm.token(inner, now)),
-            Err(failure) => Err(failure.clone()),
+            Accepting::Ntlm(ntlm) => unwrap(Package::Ntlm).and_then(|inner| ntlm.token(inner, now)),
+            Accepting::Kerberos(kerberos) => {
+                unwrap(Package::Kerberos).and_then(|inner| kerberos.token(inner, now))
+            }
+            Accepting::Either { .. } | Accepting::Over => Err(WindowsFailure::Unexpected("token")),
         };
         self.went(step)
     }
@@ -178,19 +300,21 @@ impl Acceptor {
     /// The controller's answer to what [`Step::AskController`] asked.
     pub fn answered(&mut self, answer: Result<&[u8], NoController>, _now: WallTime) -> Step {
         let step = match &mut self.running {
-            Ok(ntlm) => ntlm.answered(answer),
-            Err(failure) => Err(failure.clone()),
+            Accepting::Ntlm(ntlm) => ntlm.answered(answer),
+            _ => Err(WindowsFailure::Unexpected("answer")),
         };
         self.went(step)
     }
 
     fn went(&mut self, step: Result<Step, WindowsFailure>) -> Step {
-        match step {
-            Ok(step) => step.wrapped(Package::Ntlm, From::Acceptor),
-            Err(failure) => {
-                self.running = Err(failure.clone());
-                Step::Failed(failure)
-            }
+        let package = match &self.running {
+            Accepting::Ntlm(_) => Package::Ntlm,
+            Accepting::Kerberos(_) | Accepting::Either { .. } | Accepting::Over => Package::Kerberos,
+        };
+        let step = step.unwrap_or_else(Step::Failed);
+        if matches!(step, Step::Done(_) | Step::Failed(_)) {
+            self.running = Accepting::Over;
         }
+        step.wrapped(package, From::Acceptor)
     }
 }

@@ -23,7 +23,6 @@ impl SecurityCode {
     pub const CONTEXT_EXPIRED: SecurityCode = SecurityCode(0x8009_0317);
     pub const WRONG_PRINCIPAL: SecurityCode = SecurityCode(0x8009_0322);
     pub const TIME_SKEW: SecurityCode = SecurityCode(0x8009_0324);
-    pub const UNSUPPORTED_FUNCTION: SecurityCode = SecurityCode(0x8009_0302);
     /// ERROR_DS_INSUFF_ACCESS_RIGHTS, of directory changes.
     pub const INSUFFICIENT_RIGHTS: SecurityCode = SecurityCode(0x2098);
 
@@ -38,7 +37,6 @@ impl SecurityCode {
             SecurityCode::CONTEXT_EXPIRED => "SEC_E_CONTEXT_EXPIRED",
             SecurityCode::WRONG_PRINCIPAL => "SEC_E_WRONG_PRINCIPAL",
             SecurityCode::TIME_SKEW => "SEC_E_TIME_SKEW",
-            SecurityCode::UNSUPPORTED_FUNCTION => "SEC_E_UNSUPPORTED_FUNCTION",
             SecurityCode::INSUFFICIENT_RIGHTS => "ERROR_DS_INSUFF_ACCESS_RIGHTS",
             _ => "an unnamed security status",
         }
@@ -107,9 +105,6 @@ pub enum WindowsFailure {
     /// The account may not register service principal names, or another has this one. Whoever registers; message 26037.
     #[error("{0}: the service principal name was not registered")]
     SpnRefused(AccountName),
-    /// The package is not part of this version. Either end.
-    #[error("{0} is not available in this version of mirrorlab")]
-    NotAvailable(Package),
     /// Damaged or foreign bytes. Either end.
     #[error("invalid token: {0}")]
     InvalidToken(&'static str),
@@ -148,7 +143,6 @@ impl WindowsFailure {
                 SecurityCode::WRONG_PRINCIPAL
             }
             WindowsFailure::SpnRefused(_) => SecurityCode::INSUFFICIENT_RIGHTS,
-            WindowsFailure::NotAvailable(_) => SecurityCode::UNSUPPORTED_FUNCTION,
             WindowsFailure::TicketExpired => SecurityCode::CONTEXT_EXPIRED,
             WindowsFailure::Altered => SecurityCode::MESSAGE_ALTERED,
             WindowsFailure::InvalidToken(_)

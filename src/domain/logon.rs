@@ -1,13 +1,14 @@
 //! The accounts under which a service runs, and what the operating system remembers for it while it runs.
 //!
 //! A [`LogonSession`] begins when a service starts and keeps the password it was started with: if the account's password
-//! is changed meanwhile, the service goes on with the old one until it is started again. Source: documented (Windows
+//! is changed meanwhile, the service goes on with the old one until it is started again. Tickets live as long. Source: documented (Windows
 //! services log on once, at start).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::account::{AccountName, Secret};
+use super::kerberos::Cache;
 
 /// An account and the password somebody holds for it, right or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +40,22 @@ pub struct LogonSession(Arc<Inner>);
 struct Inner {
     service: Credentials,
     computer: Credentials,
+    /// Shared by all exchanges of the service, like the system's ticket cache.
+    cache: Mutex<Cache>,
 }
 
 impl LogonSession {
     pub fn new(service: Credentials, computer: Credentials) -> Self {
-        LogonSession(Arc::new(Inner { service, computer }))
+        LogonSession(Arc::new(Inner {
+            service,
+            computer,
+            cache: Mutex::default(),
+        }))
+    }
+
+    /// What is remembered of Kerberos. Held for one call, never across two.
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.0.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn service(&self) -> &Credentials {

@@ -16,6 +16,7 @@ mod envelope;
 mod exchange;
 mod failure;
 mod frame;
+mod kerberos;
 mod logon;
 mod ntlm;
 mod query;

@@ -152,7 +152,7 @@ pub enum MasterKeyChange {
     DropServiceMasterKey,
 }
 
-/// `ALTER CERTIFICATE`.
+/// `ALTER CERTIFICATE`, and `ALTER AUTHORIZATION ON CERTIFICATE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CertificateChange {
     RemovePrivateKey,
@@ -164,6 +164,8 @@ pub enum CertificateChange {
         encryption: Option<Secret>,
     },
     ActiveForBeginDialog(bool),
+    /// The user that is to own it.
+    Owner(Name),
 }
 
 /// `WITH PRIVATE KEY ( … )`.
@@ -589,6 +591,10 @@ impl Statement {
             Statement::CloseMasterKey => "CLOSE MASTER KEY",
             Statement::DropMasterKey => "DROP MASTER KEY",
             Statement::CreateCertificate(_) => "CREATE CERTIFICATE",
+            Statement::AlterCertificate {
+                change: CertificateChange::Owner(_),
+                ..
+            } => "ALTER AUTHORIZATION",
             Statement::AlterCertificate { .. } => "ALTER CERTIFICATE",
             Statement::BackupCertificate(_) => "BACKUP CERTIFICATE",
             Statement::DropCertificate(_) => "DROP CERTIFICATE",

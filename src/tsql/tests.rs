@@ -231,6 +231,7 @@ fn every_other_form_of_the_reference_parses() {
         "REVOKE GRANT OPTION FOR CONNECT ON ENDPOINT::e TO a CASCADE",
         "REVOKE CONNECT ON ENDPOINT::e FROM a",
         "ALTER AUTHORIZATION ON ENDPOINT::e TO sa",
+        "ALTER AUTHORIZATION ON CERTIFICATE::c TO u",
         "DROP ENDPOINT e",
         "CREATE DATABASE sales",
         "DROP DATABASE sales",

@@ -309,6 +309,40 @@ fn a_certificate_imported_for_nobody_in_particular_is_the_administrators() {
     });
 }
 
+/// As the pages for Linux do it: each instance holds the same certificate with its private key, and shows it.
+#[test]
+fn one_certificate_restored_on_both_is_an_exact_copy() {
+    each_direction(async |rig, first, second| {
+        let key = |verb: &str| format!("WITH PRIVATE KEY (FILE = 'shared.key', {verb} BY PASSWORD = 'p')");
+        rig.must(
+            first,
+            &format!(
+                "CREATE CERTIFICATE shared AUTHORIZATION {second}_user WITH SUBJECT = 'shared'; \
+                 BACKUP CERTIFICATE shared TO FILE = 'shared.cer' {};",
+                key("ENCRYPTION")
+            ),
+        )
+        .await;
+        rig.copy_file("shared.cer", first, second);
+        rig.copy_file("shared.key", first, second);
+        rig.must(
+            second,
+            &format!(
+                "CREATE CERTIFICATE shared AUTHORIZATION {first}_user FROM FILE = 'shared.cer' {};",
+                key("DECRYPTION")
+            ),
+        )
+        .await;
+        rig.show(first, "shared").await;
+        rig.show(second, "shared").await;
+        rig.must(first, &format!("DROP CERTIFICATE {second}_cert;")).await;
+        rig.must(second, &format!("DROP CERTIFICATE {first}_cert;")).await;
+        rig.log_in_again(second).await;
+        assert_eq!(rig.numbers(first, second), (0, 0));
+        rig.heals().await;
+    });
+}
+
 impl Rig {
     /// Has the endpoint show another certificate, which restarts it, and waits for the session to come back.
     async fn show(&self, on: &str, certificate: &str) {

@@ -5,8 +5,6 @@
 //! for itself with a password, which helps no endpoint. Source: documented, *CREATE / ALTER / OPEN / DROP MASTER KEY*,
 //! *CREATE / ALTER / BACKUP / DROP CERTIFICATE*.
 
-use std::time::Duration;
-
 use rand_core::Rng;
 
 use super::super::Instance;
@@ -22,8 +20,6 @@ use crate::tsql::ast::{
 };
 use crate::types::{ConnectionId, ReplyItem, WallTime};
 
-/// Validity of a certificate without EXPIRY_DATE. Source: documented, *CREATE CERTIFICATE*.
-const VALIDITY_DEFAULT: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Source: documented, *CREATE CERTIFICATE* (the limit on Linux; longer is truncated elsewhere).
 const SUBJECT_CHARS_MAX: usize = 64;
 /// What each of the master key's passwords seals, to be told from another.
@@ -187,7 +183,7 @@ impl Instance {
         if self.catalog.certificate(create.name.as_str()).is_some() {
             return Err(msg::CERTIFICATE_EXISTS.with(&[&create.name]));
         }
-        self.certificate_owner(create)?;
+        self.certificate_owner(create.authorization.as_ref())?;
         match &create.source {
             CertificateSource::Generate {
                 password,
@@ -213,8 +209,9 @@ impl Instance {
         }
     }
 
-    fn certificate_owner(&self, create: &CreateCertificate) -> Result<String, SqlError> {
-        match &create.authorization {
+    /// The user that is named, or dbo.
+    fn certificate_owner(&self, user: Option<&Name>) -> Result<String, SqlError> {
+        match user {
             None => Ok(DBO.to_owned()),
             Some(name) if name.as_str().eq_ignore_ascii_case(DBO) => Ok(DBO.to_owned()),
             Some(name) => match self.catalog.user(name.as_str()) {
@@ -239,7 +236,7 @@ impl Instance {
             return Err(msg::CERTIFICATE_SUBJECT.with(&[&SUBJECT_CHARS_MAX]));
         }
         let start = start.unwrap_or(self.now.wall);
-        let expiry = expiry.unwrap_or(start + VALIDITY_DEFAULT);
+        let expiry = expiry.unwrap_or_else(|| a_year_after(start));
         let mut seed = [0; 32];
         self.streams.keys.fill_bytes(&mut seed);
         let generated = certificate::generate(&seed, subject, start, expiry)
@@ -259,7 +256,7 @@ impl Instance {
         let certificate = Certificate {
             name: create.name.text.clone(),
             id: self.catalog.next_certificate_id(),
-            owner: self.certificate_owner(create)?,
+            owner: self.certificate_owner(create.authorization.as_ref())?,
             der,
             private_key,
             active_for_begin_dialog: create.active_for_begin_dialog.unwrap_or(true),
@@ -432,6 +429,7 @@ impl Instance {
                 let protected = self.protect(connection, pkcs8, encryption.as_ref())?;
                 certificate.private_key = Some(protected);
             }
+            CertificateChange::Owner(user) => certificate.owner = self.certificate_owner(Some(user))?,
             CertificateChange::ActiveForBeginDialog(active) => certificate.active_for_begin_dialog = *active,
         }
         self.catalog.put_certificate(certificate);
@@ -509,6 +507,19 @@ impl Instance {
     }
 }
 
+/// When a certificate without EXPIRY_DATE ends: the same day of the next year, or the first of March.
+/// Source: documented, *CREATE CERTIFICATE*.
+fn a_year_after(start: WallTime) -> WallTime {
+    let utc = start.to_utc();
+    let next = utc.year() + 1;
+    let end = utc
+        .replace_year(next)
+        .or_else(|_| utc.saturating_add(time::Duration::DAY).replace_year(next));
+    end.map_or(start, |end| {
+        WallTime::from_unix_millis(i64::try_from(end.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
+    })
+}
+
 fn opens(sealed: &[u8], password: &Secret) -> bool {
     unseal(sealed, Some(password.reveal())).is_ok()
 }
@@ -539,5 +550,23 @@ fn file_bytes(path: &str, result: Result<DiskReply, DiskError>) -> Result<Vec<u8
         Ok(DiskReply::File(bytes)) => Ok(bytes),
         Ok(_) => Err(msg::CERTIFICATE_FILE.with(&[&path, &"it is not a file"])),
         Err(error) => Err(msg::CERTIFICATE_FILE.with(&[&path, &error])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tsql::parse_datetime;
+
+    #[test]
+    fn a_year_is_to_the_same_day() {
+        for (start, end) in [
+            ("2025-01-01", "2026-01-01"),
+            ("2028-01-01T12:00:00", "2029-01-01T12:00:00"),
+            ("2028-02-29", "2029-03-01"),
+        ] {
+            let [start, end] = [start, end].map(|text| parse_datetime(text).expect("a date"));
+            assert_eq!(a_year_after(start), end);
+        }
     }
 }

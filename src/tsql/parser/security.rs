@@ -436,9 +436,18 @@ impl Parser<'_> {
     pub(super) fn alter_authorization(&mut self) -> Parsed<Statement> {
         self.at += 2;
         self.expect_keywords(&["ON"])?;
+        if self.keyword("CERTIFICATE") {
+            self.expect(&Token::DoubleColon)?;
+            let name = self.name("a certificate name")?;
+            self.expect_keywords(&["TO"])?;
+            let change = CertificateChange::Owner(self.name("a user name")?);
+            return Ok(Statement::AlterCertificate { name, change });
+        }
         if !self.at_keyword("ENDPOINT") {
             return Err(match self.word() {
-                Some(_) => self.unsupported_word("ALTER AUTHORIZATION on something other than an endpoint"),
+                Some(_) => self.unsupported_word(
+                    "ALTER AUTHORIZATION on something other than an endpoint or a certificate",
+                ),
                 None => self.expected("ENDPOINT::"),
             });
         }

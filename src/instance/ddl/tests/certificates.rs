@@ -140,6 +140,12 @@ fn certificates_are_made_with_the_options_they_are_given() {
             ("CREATE CERTIFICATE C WITH SUBJECT = 's'", 15232),
             ("ALTER CERTIFICATE c WITH ACTIVE FOR BEGIN_DIALOG = ON", 0),
             ("ALTER CERTIFICATE x REMOVE PRIVATE KEY", 15151),
+            ("ALTER AUTHORIZATION ON CERTIFICATE::c TO nobody", 15151),
+            ("CREATE LOGIN l WITH PASSWORD = 'p' CREATE USER u FOR LOGIN l", 0),
+            ("ALTER AUTHORIZATION ON CERTIFICATE::c TO u", 0),
+            ("DROP USER u", 15141),
+            ("ALTER AUTHORIZATION ON CERTIFICATE::c TO dbo", 0),
+            ("DROP USER u", 0),
             ("DROP CERTIFICATE x", 15151),
         ],
     );

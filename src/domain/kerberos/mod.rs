@@ -12,7 +12,7 @@ pub(super) mod crypto;
 mod der;
 mod initiator;
 mod issuer;
-mod message;
+pub(super) mod message;
 
 pub(super) use acceptor::Acceptor;
 pub(super) use cache::Cache;

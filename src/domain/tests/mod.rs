@@ -3,6 +3,7 @@
 mod kerberos;
 mod negotiate;
 mod ntlm;
+mod peers;
 mod questions;
 
 use std::sync::OnceLock;

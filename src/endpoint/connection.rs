@@ -14,7 +14,7 @@ use rand_core::SeedableRng;
 use crate::crypto::record::{AesRecords, TAG_BYTES};
 use crate::error::{SqlError, msg};
 use crate::types::{
-    ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Event, Guid, Now, Timestamp, WallTime,
+    ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Event, Guid, LoginAudit, Now, Timestamp, WallTime,
 };
 use crate::wire::frame::{
     DecodeError, FLAG_SEALED, FrameDecoder, FrameHeader, FrameType, HEADER_BYTES, LOGIN_PAYLOAD_BYTES_MAX,
@@ -22,8 +22,9 @@ use crate::wire::frame::{
 };
 use crate::wire::login::LoginMessage;
 
-use super::config::{EndpointState, Reading};
-use super::login::{Action, Login, LoginState, Next, Proved};
+use super::config::{EndpointState, Method, Reading};
+use super::login::{Action, Login, LoginState, Next, Proved, name_terms};
+use super::negotiate::Incompatible;
 
 pub use super::error::{AuditSubclass, LoginError};
 pub use super::local::{LocalEndpoint, OwnCertificate, Side, TrustedCertificate};
@@ -165,6 +166,8 @@ struct Facts {
     last_activity_time: Option<WallTime>,
     proved: Option<Proved>,
     peer_arbitration_id: Option<Guid>,
+    remote_methods: Option<String>,
+    method: Option<Method>,
     bytes_sent: u64,
     bytes_received: u64,
     frames_sent: u64,
@@ -235,6 +238,11 @@ impl Connection {
 
     pub fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// `connection_id` in the views and in the trace.
+    pub fn guid(&self) -> Guid {
+        self.facts.connection_id
     }
 
     pub fn side(&self) -> Side {
@@ -502,6 +510,9 @@ impl Connection {
     }
 
     fn on_login_message(&mut self, now: Now, message: LoginMessage) -> Result<(), LoginError> {
+        if let LoginMessage::Offer(offer) | LoginMessage::Answer(offer) = &message {
+            self.facts.remote_methods = Some(name_terms(Incompatible::Authentication, offer));
+        }
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Login(login) => {
                 let mut actions = Vec::new();
@@ -537,6 +548,7 @@ impl Connection {
         match next {
             Next::Login(login) => {
                 let state = login.state();
+                self.facts.method = login.method().or(self.facts.method);
                 self.phase = Phase::Login(login);
                 if state != self.login_state {
                     self.show_state(state);
@@ -552,6 +564,12 @@ impl Connection {
         self.next_ping = now.at + PING_INTERVAL;
         self.facts.login_time = Some(now.wall);
         self.show_state(LoginState::Online);
+        self.audit_event(
+            AuditSubclass::LoginSuccess,
+            LoginState::Online,
+            msg::LOGIN_SUCCEEDED.number,
+            1,
+        );
         self.emit(EndpointEvent::LoggedIn {
             connection: self.id,
             peer: logged_in.peer.arbitration_id,
@@ -621,11 +639,13 @@ impl Connection {
 
     fn fail(&mut self, reason: LoginError) {
         self.phase = Phase::Over;
+        let ended_in = self.login_state;
         self.show_state(LoginState::Error);
         let error = reason.to_sql();
         let user = self.facts.proved.as_ref().map(|p| p.principal.name.clone());
         if !is_routine(&reason) {
             self.log(self.audit(&error, user.as_deref()));
+            self.audit_event(reason.subclass(), ended_in, error.number, error.state);
         }
         self.emit(EndpointEvent::LoginFailed {
             connection: self.id,
@@ -663,6 +683,29 @@ impl Connection {
             (Side::Acceptor, Some(user)) => msg::LOGIN_FAILED_USER.with(&[&user, &quoted, &self.far_address]),
             (Side::Acceptor, None) => msg::LOGIN_FAILED_UNKNOWN.with(&[&quoted, &self.far_address]),
         }
+    }
+
+    /// The trace event of a login that is over.
+    fn audit_event(&mut self, subclass: AuditSubclass, login_state: LoginState, number: u32, state: u8) {
+        let proved = self.facts.proved.as_ref();
+        let method = proved.map(|p| p.method).or(self.facts.method);
+        let audit = LoginAudit {
+            subclass: subclass as u8,
+            subclass_name: subclass.name().to_owned(),
+            connect_string: self.far_address.clone(),
+            local_methods: self.local.config.authentication.desc().to_owned(),
+            remote_methods: self.facts.remote_methods.clone(),
+            method: method.map(|m| m.desc().to_owned()),
+            role: self.side.desc().to_lowercase(),
+            login_state: login_state.name().to_owned(),
+            state,
+            number,
+            user: proved.map(|p| p.principal.name.clone()),
+        };
+        self.emit(EndpointEvent::AuditLogin {
+            connection: self.id,
+            audit: Box::new(audit),
+        });
     }
 
     fn transport_error(&self, error: &SqlError) -> SqlError {

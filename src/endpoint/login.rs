@@ -223,6 +223,15 @@ impl Login {
         })
     }
 
+    /// The method that is being tried, or was tried last.
+    pub fn method(&self) -> Option<Method> {
+        match self {
+            Login::Isc(isc) => isc.agreed.plan.get(isc.attempt).copied(),
+            Login::Asc(asc) => asc.agreed.plan.get(asc.attempt).copied(),
+            _ => None,
+        }
+    }
+
     pub fn state(&self) -> LoginState {
         match self {
             Login::Offered(_) | Login::WaitLoginNegotiate(_) => LoginState::WaitLoginNegotiate,
@@ -773,7 +782,8 @@ fn terms(offer: &Offer) -> Result<Terms, LoginError> {
     })
 }
 
-fn name_terms(what: Incompatible, offer: &Offer) -> String {
+/// What a peer's offer names of one kind, in its order.
+pub fn name_terms(what: Incompatible, offer: &Offer) -> String {
     let join = |names: Vec<String>| match names.is_empty() {
         true => "none".to_owned(),
         false => names.join(", "),

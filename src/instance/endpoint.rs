@@ -291,6 +291,9 @@ impl Instance {
     }
 
     pub(super) fn on_peer_connected(&mut self, id: ConnectionId) {
+        if self.endpoint.connections.contains_key(&id) {
+            self.emit(EndpointEvent::Connected { connection: id });
+        }
         if let Some(online) = self.endpoint.connections.get_mut(&id) {
             online.connection.on_connected(self.now);
             self.pump(id);
@@ -311,6 +314,7 @@ impl Instance {
         self.emit(EndpointEvent::ConnectFailed {
             connection: id,
             address: address.clone(),
+            number: reason.number,
             error: reason.text.clone(),
         });
         self.dial_failed(&address, reason);

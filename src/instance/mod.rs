@@ -23,6 +23,7 @@ mod mirroring;
 mod peers;
 mod purpose;
 mod select;
+mod trace;
 pub mod views;
 
 pub use database::recover;
@@ -111,6 +112,7 @@ pub struct Instance {
     /// The first disk request each witness that was invited in this run may have made.
     witness_since: BTreeMap<Guid, DiskTicket>,
     endpoint: EndpointRuntime,
+    trace: trace::Trace,
     clients: BTreeMap<ConnectionId, ClientSession>,
     client_listener_since: Option<WallTime>,
     pending: BTreeMap<DiskTicket, Purpose>,
@@ -164,6 +166,7 @@ impl Instance {
             witnesses: BTreeMap::new(),
             witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
+            trace: trace::Trace::default(),
             clients: BTreeMap::new(),
             client_listener_since: None,
             pending: BTreeMap::new(),
@@ -335,7 +338,19 @@ impl Instance {
     }
 
     fn emit(&mut self, event: impl Into<Event>) {
-        self.outputs.push_back(Output::Emit(event.into()));
+        let event = event.into();
+        let database = event.database().and_then(|d| self.catalog.database(d.as_str()));
+        let connection = event
+            .peer_connection()
+            .and_then(|id| self.endpoint.connections.get(&id));
+        let around = trace::Surroundings {
+            wall: self.now.wall,
+            server_name: &self.config.server_name,
+            database_id: database.map(|d| d.id),
+            connection: connection.map(|c| c.connection.guid()),
+        };
+        self.trace.record(&event, &around);
+        self.outputs.push_back(Output::Emit(event));
     }
 
     fn log_error(&mut self, error: &SqlError) {

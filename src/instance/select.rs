@@ -13,8 +13,8 @@ use super::views::{
     DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
     EndpointRow, LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL, Limits, LogReuseWait,
     PROTOCOL_TCP, PointRead, RecoveryModelShown, ServerPermissionRow, ServerPrincipalRow, SystemViews,
-    TYPE_DATABASE_MIRRORING, Table, TcpEndpointRow, TcpListenerStateRow, View, WITNESS_SYNCHRONIZED,
-    WITNESS_UNSYNCHRONIZED, point_read,
+    TYPE_DATABASE_MIRRORING, Table, TcpEndpointRow, TcpListenerStateRow, TraceRow, View,
+    WITNESS_SYNCHRONIZED, WITNESS_UNSYNCHRONIZED, point_read,
 };
 use crate::crypto::certificate;
 use crate::error::SqlError;
@@ -166,6 +166,7 @@ impl SystemViews for Seen<'_> {
                 .into_iter()
                 .map(TcpListenerStateRow::into_values)
                 .collect(),
+            View::FnTraceGettable => i.trace.rows().cloned().map(TraceRow::into_values).collect(),
         }
     }
 

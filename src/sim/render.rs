@@ -259,6 +259,7 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
             connection,
             address,
             error,
+            ..
         } => format!("{connection} to {address} failed: {error}"),
         EndpointEvent::LoggedIn {
             connection,
@@ -289,7 +290,16 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
             };
             format!("{connection} closed {by}")
         }
-        EndpointEvent::Connecting { .. }
+        EndpointEvent::AuditLogin { connection, audit } if audit.subclass > 1 => {
+            let user = audit.user.as_deref().unwrap_or("a user not known yet");
+            format!(
+                "{connection} audit: {} of {user} as {} in {}",
+                audit.subclass_name, audit.role, audit.login_state
+            )
+        }
+        EndpointEvent::AuditLogin { .. }
+        | EndpointEvent::Connecting { .. }
+        | EndpointEvent::Connected { .. }
         | EndpointEvent::Accepted { .. }
         | EndpointEvent::LoginState { .. }
         | EndpointEvent::SessionTraffic { .. }

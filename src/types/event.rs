@@ -40,6 +40,30 @@ pub enum Event {
     Client(ClientEvent),
 }
 
+impl Event {
+    /// The database it is about, with events that change a state.
+    pub fn database(&self) -> Option<&DatabaseName> {
+        match self {
+            Event::Session(SessionEvent::State { database, .. }) => Some(database),
+            _ => None,
+        }
+    }
+
+    /// The connection between endpoints that was opened or ended.
+    pub fn peer_connection(&self) -> Option<ConnectionId> {
+        match self {
+            Event::Endpoint(
+                EndpointEvent::Connecting { connection, .. }
+                | EndpointEvent::Connected { connection }
+                | EndpointEvent::ConnectFailed { connection, .. }
+                | EndpointEvent::Accepted { connection, .. }
+                | EndpointEvent::Closed { connection, .. },
+            ) => Some(*connection),
+            _ => None,
+        }
+    }
+}
+
 macro_rules! event_from {
     ($($variant:ident($inner:ident)),*) => {
         $(impl From<$inner> for Event {
@@ -179,9 +203,14 @@ pub enum EndpointEvent {
         connection: ConnectionId,
         address: ServerAddress,
     },
+    /// The TCP connection this side asked for is open.
+    Connected {
+        connection: ConnectionId,
+    },
     ConnectFailed {
         connection: ConnectionId,
         address: ServerAddress,
+        number: u32,
         error: String,
     },
     Accepted {
@@ -211,6 +240,11 @@ pub enum EndpointEvent {
         number: u32,
         text: String,
     },
+    /// The trace event *Audit Database Mirroring Login* (class 154), raised on both sides.
+    AuditLogin {
+        connection: ConnectionId,
+        audit: Box<LoginAudit>,
+    },
     /// A session message from this peer was acted on (first one per connection and session).
     SessionTraffic {
         connection: ConnectionId,
@@ -223,6 +257,32 @@ pub enum EndpointEvent {
         connection: ConnectionId,
         by: ClosedBy,
     },
+}
+
+/// The columns of *Audit Database Mirroring Login* that are used. Source: documented, the page of this name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginAudit {
+    /// `EventSubClass`, 1 to 6.
+    pub subclass: u8,
+    pub subclass_name: String,
+    /// `ObjectName`: the address of the other side as this one has it.
+    pub connect_string: String,
+    /// `OwnerName`: the methods of this endpoint, in its order.
+    pub local_methods: String,
+    /// `FileName`: those of the peer, once it has said them.
+    pub remote_methods: Option<String>,
+    /// `ProviderName`: the method that was tried last.
+    pub method: Option<String>,
+    /// `RoleName`: initiator or target.
+    pub role: String,
+    /// `TargetUserName`: in which state of the login it ended.
+    pub login_state: String,
+    /// `State` of the error; 1 for a success.
+    pub state: u8,
+    /// `Error`: 28046, or the number of the failure.
+    pub number: u32,
+    /// `LoginName`, once it is known.
+    pub user: Option<String>,
 }
 
 /// How a role changed hands.

@@ -14,8 +14,8 @@ mod time;
 pub use address::{AddressError, ServerAddress};
 pub use change::RowChange;
 pub use event::{
-    ClientEvent, ClosedBy, EndpointEvent, Event, InstanceEvent, SessionEvent, Source, Stamped, SwitchKind,
-    WorldEvent,
+    ClientEvent, ClosedBy, EndpointEvent, Event, InstanceEvent, LoginAudit, SessionEvent, Source, Stamped,
+    SwitchKind, WorldEvent,
 };
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;

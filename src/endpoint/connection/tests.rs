@@ -1114,3 +1114,5 @@ proptest! {
         prop_assert!(pair.side(side).is_over() || pair.side(side).next_deadline().is_some());
     }
 }
+
+mod refusals;

@@ -27,7 +27,8 @@ manual! {
         "The two endpoints have no authentication method, encryption level or algorithm in common; the message shows both settings."
         ["Compare connection_auth_desc and encryption_algorithm_desc in sys.database_mirroring_endpoints on both sides.",
          "ALTER ENDPOINT one of them: one method and, unless encryption is DISABLED on both, one algorithm in common.",
-         "REQUIRED and DISABLED never meet."];
+         "REQUIRED and DISABLED never meet."]
+        states [21 "authentication", 22 "algorithm", 23 "encryption level"];
     28028 Documented [Initiator, Acceptor]
         "The peer ended the connection in the middle of the handshake. It has refused this side, restarted, or is another program."
         ["Look at the error log of the other side: the reason stands there and nowhere else.",
@@ -43,7 +44,8 @@ manual! {
         "The operating system could not carry out the authentication: Windows refused the account, or the peer could not use its method."
         ["Look at the service account on both sides; Local System, Local Service and accounts outside the domain cannot be used.",
          "Look at the domain controller, the trust and the service principal name.",
-         "With certificates: look for 28036 and 28037 on the other side."];
+         "With certificates: look for 28036 and 28037 on the other side."]
+        states [66 "this side cannot carry out Windows authentication", 67 "the peer could not carry out the method"];
     28032 Documented [Initiator, Acceptor]
         "Two connections of one direction joined the same peer; the older one stays and this one ends."
         [];
@@ -54,31 +56,37 @@ manual! {
         "The peer proved who it is, and its login lacks CONNECT on the endpoint."
         ["Look at the rows of sys.server_permissions for the endpoint.",
          "GRANT CONNECT ON ENDPOINT::name TO the login; look whether a DENY stands against it.",
-         "The caller sees 1418, or its session stays DISCONNECTED."];
+         "The caller sees 1418, or its session stays DISCONNECTED."]
+        states [84 "no CONNECT"];
     28035 Documented [Acceptor, Initiator]
         "The certificate the peer shows is not accepted: it is not in master, or outside its dates. The reason is quoted."
         ["Compare the thumbprint in sys.certificates here with the one of the peer's certificate there.",
          "Export the peer's certificate again and create it here FROM FILE, owned by a user of the peer's login.",
-         "Look at start_date, expiry_date and the clock of this system; dates are UTC."];
+         "Look at start_date, expiry_date and the clock of this system; dates are UTC."]
+        states [89 "not in master", 90 "outside its dates", 91 "unreadable"];
     28036 Documented [Initiator, Acceptor]
         "The endpoint's own certificate cannot be used: it is missing, unreadable or outside its dates. The reason is quoted."
         ["Look which certificate the endpoint names: certificate_id in sys.database_mirroring_endpoints, and the row in sys.certificates.",
          "9763 with 28022 or 28023 inside: dates and clock.", "9762 inside: no such certificate.",
          "9765 inside: it has no private key, or one under a password.", "9764 inside: it is too large to be shown.",
-         "Name a usable certificate in ALTER ENDPOINT."];
+         "Name a usable certificate in ALTER ENDPOINT."]
+        states [82 "no usable private key", 83 "missing", 85 "outside its dates", 86 "unreadable", 87 "too large"];
     28037 Documented [Initiator, Acceptor]
         "The private key of the endpoint's certificate cannot be used."
-        ["15581 inside: the master key does not open by itself; ALTER MASTER KEY ADD ENCRYPTION BY SERVICE MASTER KEY.", "Look at pvt_key_encryption_type_desc in sys.certificates."];
+        ["15581 inside: the master key does not open by itself; ALTER MASTER KEY ADD ENCRYPTION BY SERVICE MASTER KEY.", "Look at pvt_key_encryption_type_desc in sys.certificates."]
+        states [88 "the key does not open"];
     28038 Documented [Initiator, Acceptor]
         "The proof does not fit: a certificate whose private key the peer does not have, or a login that was changed on its way."
-        ["Look whether both sides have the current certificates of each other.", "If they have, somebody between them changes what they send."];
+        ["Look whether both sides have the current certificates of each other.", "If they have, somebody between them changes what they send."]
+        states [93 "in the exchange of tokens", 94 "in the confirmation"];
     28039 Documented [Initiator, Acceptor]
         "A token of Windows authentication does not belong to the package that was agreed."
         ["Compare connection_auth_desc on both sides."]
         not_raised 10 false "Tokens of another method are a wrong message: 28029 or 28040.";
     28040 Documented [Initiator, Acceptor]
         "Bytes on the endpoint's port do not have the form of a message."
-        ["Look who calls the port: often a client, a browser or a scanner.", "The address of the caller stands in the message that quotes this one."];
+        ["Look who calls the port: often a client, a browser or a scanner.", "The address of the caller stands in the message that quotes this one."]
+        states [1 "length", 2 "flags", 3 "sequence", 4 "check value", 5 "content", 6 "kind"];
     28041 Documented [Initiator, Acceptor]
         "A message is corrupt: its encrypted part begins at a wrong place."
         ["Look who calls the port."]

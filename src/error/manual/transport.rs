@@ -66,7 +66,8 @@ manual! {
     9757 Documented [Initiator, Acceptor]
         "What came over the connection is not this protocol, or another version of it."
         ["Look who calls the port, or whom this address reaches: a client port, a web server, another program.",
-         "Compare the versions of both sides."];
+         "Compare the versions of both sides."]
+        states [1 "another protocol", 2 "another version"];
     9758 Documented [Initiator, Acceptor]
         "The two sides could not agree on a login protocol."
         ["Compare the versions of both sides."]

@@ -15,6 +15,7 @@ mod point_read;
 mod query;
 mod scope;
 mod security;
+mod trace;
 mod translate;
 
 pub use column::{Cells, Coded, Column, SqlType};
@@ -32,6 +33,10 @@ pub use query::{Limits, QueryEngine};
 pub use security::{
     CLASS_ENDPOINT, CLASS_SERVER, CLASS_SERVER_PRINCIPAL, CertificateRow, DatabasePrincipalRow,
     ServerPermissionRow, ServerPrincipalRow,
+};
+pub use trace::{
+    CLASS_AUDIT_MIRRORING_LOGIN, CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE,
+    TraceRow,
 };
 
 use crate::error::SqlError;
@@ -52,6 +57,8 @@ pub enum View {
     DatabasePrincipals,
     Certificates,
     DmTcpListenerStates,
+    /// A function in the product, asked for with the name of a trace.
+    FnTraceGettable,
 }
 
 /// The rows of a user table.
@@ -103,7 +110,7 @@ pub trait SystemViews {
 }
 
 impl View {
-    pub const ALL: [View; 12] = [
+    pub const ALL: [View; 13] = [
         View::Endpoints,
         View::TcpEndpoints,
         View::DatabaseMirroringEndpoints,
@@ -116,6 +123,7 @@ impl View {
         View::DatabasePrincipals,
         View::Certificates,
         View::DmTcpListenerStates,
+        View::FnTraceGettable,
     ];
 
     /// The name without `sys.`.
@@ -133,6 +141,7 @@ impl View {
             View::DatabasePrincipals => "database_principals",
             View::Certificates => "certificates",
             View::DmTcpListenerStates => "dm_tcp_listener_states",
+            View::FnTraceGettable => "fn_trace_gettable",
         }
     }
 
@@ -151,6 +160,7 @@ impl View {
             View::DatabasePrincipals => DatabasePrincipalRow::COLUMNS,
             View::Certificates => CertificateRow::COLUMNS,
             View::DmTcpListenerStates => TcpListenerStateRow::COLUMNS,
+            View::FnTraceGettable => TraceRow::COLUMNS,
         }
     }
 

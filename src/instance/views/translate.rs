@@ -489,7 +489,15 @@ impl Translator<'_> {
                         .iter()
                         .any(|h| text.eq_ignore_ascii_case(h))
                 };
-                if let Some(args) = args
+                if self.is_trace(name) {
+                    // One trace is all there is; DEFAULT stands for its file and for the number of its files.
+                    let plain = |text: &str| text.eq_ignore_ascii_case("DEFAULT");
+                    let args = args.as_ref().map(|a| a.args.iter().map(ToString::to_string));
+                    if !args.is_some_and(|a| a.len() == 2 && a.into_iter().all(|text| plain(&text))) {
+                        let what = "a trace other than sys.fn_trace_gettable(DEFAULT, DEFAULT)";
+                        return Err(self.unsupported(name, what));
+                    }
+                } else if let Some(args) = args
                     && !args.args.iter().all(|arg| hint(&arg.to_string()))
                 {
                     return Err(self.unsupported(name, "a table-valued function"));
@@ -521,6 +529,12 @@ impl Translator<'_> {
             } => Ok(format!("({})", self.table_with_joins(table_with_joins)?)),
             other => Err(self.unsupported(other, "this kind of table")),
         }
+    }
+
+    /// Whether the name is that of the function that reads a trace.
+    fn is_trace(&self, name: &ObjectName) -> bool {
+        let text = name.to_string();
+        text.to_ascii_lowercase().ends_with(View::FnTraceGettable.name())
     }
 
     fn named_table(

@@ -98,6 +98,7 @@ fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
             private_key_pkcs8: Some(own.private_key_pkcs8.clone()),
         }),
         master_key_open: true,
+        fips_mode: false,
         trusted: vec![TrustedCertificate {
             certificate_id: 300,
             name: "peer".into(),

@@ -234,7 +234,9 @@ catalogue! {
     SIGNATURE_INVALID = 28061, 16, false, "A corrupt message has been received. The message integrity signature is not valid.";
     ENDPOINT_NOT_CONFIGURED = 28080, 10, false, "Connection handshake failed. The Database Mirroring endpoint is not configured.";
     LOGIN_TIMED_OUT = 9760, 10, false, "Connection handshake failed. The connection was idle: the login did not complete within {0} seconds.";
-    CRYPTOGRAPHY_FAILED = 9641, 16, false, "A cryptographic operation failed: {0}.";
+    RC4_NOT_IN_FIPS = 28078, 10, false, "RC4 is not allowed in FIPS compliance mode. Write ALGORITHM AES.";
+    // The manual's number for a deprecated algorithm, of severity 16; as a warning it is ours.
+    RC4_DEPRECATED = 33128, 10, true, "{0} uses the deprecated encryption algorithm RC4. Name AES in ALGORITHM on both endpoints.";
     // Transport
     TRANSPORT_ERROR = 9642, 16, true, "An error occurred in a Database Mirroring transport connection endpoint, Error: {0}, State: {1}. (Near endpoint role: {2}, far endpoint address: '{3}')";
     CONNECT_FAILED = 9754, 10, false, "Connection attempt failed with error: '{0}'.";

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
-use crate::crypto::record::{AesRecords, TAG_BYTES};
+use crate::crypto::record::{RecordCipher, TAG_BYTES};
 use crate::error::{SqlError, msg};
 use crate::types::{
     ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Event, Guid, LoginAudit, Now, Timestamp, WallTime,
@@ -23,7 +23,7 @@ use crate::wire::frame::{
 use crate::wire::login::LoginMessage;
 
 use super::config::{EndpointState, Method, Reading};
-use super::login::{Action, Login, LoginState, Next, Proved, name_terms};
+use super::login::{Action, Login, LoginState, Next, Proved, RecordKeys, name_terms};
 use super::negotiate::Incompatible;
 
 pub use super::error::{AuditSubclass, LoginError};
@@ -152,8 +152,18 @@ enum Phase {
 /// The ciphers of both directions, where encryption was agreed.
 #[derive(Debug)]
 struct Records {
-    send: AesRecords,
-    receive: AesRecords,
+    send: RecordCipher,
+    receive: RecordCipher,
+}
+
+impl Records {
+    /// None where nothing is encrypted.
+    fn new(keys: &RecordKeys) -> Option<Self> {
+        Some(Records {
+            send: RecordCipher::new(keys.encryption, keys.send)?,
+            receive: RecordCipher::new(keys.encryption, keys.receive)?,
+        })
+    }
 }
 
 /// What the row shows beyond the phase.
@@ -491,7 +501,7 @@ impl Connection {
             Err(error) => return Err(error.into()),
         };
         let (header, payload) = frame;
-        let payload = unseal(self.records.as_ref(), &header, payload)?;
+        let payload = unseal(self.records.as_mut(), &header, payload)?;
         self.last_received = now.at;
         self.facts.frames_received += 1;
         if matches!(self.phase, Phase::Online(_)) {
@@ -530,12 +540,7 @@ impl Connection {
             match action {
                 Action::Send(message) => self.send_frame(now, message.kind(), &message.payload()),
                 Action::Proved(proved) => self.facts.proved = Some(proved),
-                Action::Protect(keys) => {
-                    self.records = Some(Records {
-                        send: AesRecords::new(&keys.send),
-                        receive: AesRecords::new(&keys.receive),
-                    });
-                }
+                Action::Protect(keys) => self.records = Records::new(&keys),
                 Action::Arbitrate(peer) => {
                     self.facts.peer_arbitration_id = Some(peer.arbitration_id);
                     self.outputs.push_back(ConnectionOutput::Arbitrate(peer));
@@ -580,6 +585,10 @@ impl Connection {
             local_level: logged_in.local_level.desc().to_owned(),
             connect_granted: logged_in.connect_granted,
         });
+        if logged_in.encryption == EncryptionInUse::Rc4 {
+            let subject = format!("The connection with '{}'", self.far_address);
+            self.log(msg::RC4_DEPRECATED.with(&[&subject]));
+        }
         if self.side == Side::Acceptor {
             self.log(msg::LOGIN_SUCCEEDED.with(&[
                 &logged_in.peer.principal,
@@ -608,7 +617,7 @@ impl Connection {
         out.extend_from_slice(&header.bytes(message));
         let begin = out.len();
         out.extend_from_slice(message);
-        if let Some(records) = &self.records {
+        if let Some(records) = &mut self.records {
             let tag = records
                 .send
                 .seal(header.sequence, &header.checked_bytes(), &mut out[begin..]);
@@ -744,7 +753,7 @@ const fn is_routine(reason: &LoginError) -> bool {
 
 /// The message of a frame: as it is where nothing is sealed, decrypted where everything must be.
 fn unseal<'a>(
-    records: Option<&Records>,
+    records: Option<&mut Records>,
     header: &FrameHeader,
     payload: &'a mut [u8],
 ) -> Result<&'a [u8], LoginError> {

@@ -69,8 +69,9 @@ pub enum LoginError {
         local: String,
         remote: String,
     },
-    #[error("RC4 was agreed and is not available in this version of mirrorlab; name AES in ALGORITHM")]
-    Rc4Unavailable,
+    /// RC4 was agreed, and this instance runs in FIPS compliance mode.
+    #[error("RC4 was agreed and FIPS compliance mode bars it")]
+    Rc4InFipsMode,
     #[error("Windows authentication ({}) is not available in this version of mirrorlab", .0.desc())]
     WindowsUnavailable(WindowsMethod),
     /// The peer could not carry out the last method of the plan.
@@ -187,7 +188,7 @@ impl LoginError {
                 let what = format!("{what} (this endpoint: {local}; the peer: {remote})");
                 msg::NO_COMPATIBLE.with(&[&what])
             }
-            LoginError::Rc4Unavailable => msg::CRYPTOGRAPHY_FAILED.with(&[self]),
+            LoginError::Rc4InFipsMode => msg::RC4_NOT_IN_FIPS.error(),
             LoginError::WindowsUnavailable(_) | LoginError::PeerRejected(_) => {
                 msg::HANDSHAKE_OS_CALL.with(&[self])
             }
@@ -215,7 +216,7 @@ impl LoginError {
     /// How the audit event classes it.
     pub const fn subclass(&self) -> AuditSubclass {
         match self {
-            LoginError::Incompatible { .. } | LoginError::Rc4Unavailable => AuditSubclass::NegotiateFailure,
+            LoginError::Incompatible { .. } | LoginError::Rc4InFipsMode => AuditSubclass::NegotiateFailure,
             LoginError::Decode(_) | LoginError::SealBroken | LoginError::NotSealed => {
                 AuditSubclass::MessageFormatError
             }

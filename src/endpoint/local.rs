@@ -23,6 +23,8 @@ pub struct LocalEndpoint {
     pub own_certificate: Option<OwnCertificate>,
     /// Whether the master key opens, and with it the private key.
     pub master_key_open: bool,
+    /// Whether this instance runs in FIPS compliance mode, which bars RC4 (28078).
+    pub fips_mode: bool,
     /// The certificates imported into `master`.
     pub trusted: Vec<TrustedCertificate>,
 }

@@ -157,6 +157,7 @@ pub struct Proved {
 /// The secrets of the record ciphers, from this side's point of view.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecordKeys {
+    pub encryption: EncryptionInUse,
     pub send: [u8; SECRET_BYTES],
     pub receive: [u8; SECRET_BYTES],
 }
@@ -327,7 +328,7 @@ impl Common {
         }
     }
 
-    /// The agreement, if there is one that this version can carry out.
+    /// The agreement, if there is one that this side may carry out.
     fn agree(&self, remote: &Offer) -> Result<Agreed, LoginError> {
         let (own, far) = (Terms::of(&self.local.config), terms(remote)?);
         let agreed = match self.side {
@@ -335,7 +336,9 @@ impl Common {
             Side::Initiator => negotiate(&far, &own),
         };
         match agreed.map_err(|what| self.incompatible(what, remote))? {
-            agreed if agreed.encryption == EncryptionInUse::Rc4 => Err(LoginError::Rc4Unavailable),
+            agreed if agreed.encryption == EncryptionInUse::Rc4 && self.local.fips_mode => {
+                Err(LoginError::Rc4InFipsMode)
+            }
             agreed => Ok(agreed),
         }
     }
@@ -378,6 +381,7 @@ impl Common {
             own_confirmation: confirmation(own.0)?,
             far_confirmation: confirmation(far.0)?,
             keys: RecordKeys {
+                encryption: agreed.encryption,
                 send: records(own.1)?,
                 receive: records(far.1)?,
             },
@@ -387,7 +391,7 @@ impl Common {
 
     /// The login is done on both sides: protect what follows and say who this is.
     fn arbitrate(self, proved: Proved, keys: RecordKeys, out: &mut Vec<Action>) -> Next {
-        if proved.encryption == EncryptionInUse::Aes {
+        if proved.encryption != EncryptionInUse::None {
             out.push(Action::Protect(keys));
         }
         out.push(Action::Send(LoginMessage::ArbitrationRequest(Arbitration {

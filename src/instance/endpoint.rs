@@ -9,10 +9,10 @@ use std::sync::Arc;
 use rand_core::Rng;
 
 use super::Instance;
-use super::catalog::PrivateKey;
+use super::catalog::{Endpoint, PrivateKey};
 use super::io::{CloseHow, ConnectError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
-use crate::endpoint::config::{EndpointState, Reading};
+use crate::endpoint::config::{Algorithm, EndpointState, Reading};
 use crate::endpoint::connection::{
     ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, LoggedIn, OwnCertificate, PeerIdentity,
     Side, TrustedCertificate,
@@ -95,6 +95,11 @@ impl Instance {
         self.endpoint.listening_since = Some(self.now.wall);
         self.emit(EndpointEvent::Listening { port });
         self.log_error(&msg::NOW_LISTENING.with(&[&port]));
+        let names_rc4 = |e: &&Endpoint| e.config.encryption.algorithms().contains(&Algorithm::Rc4);
+        if let Some(endpoint) = self.catalog.endpoint().filter(names_rc4) {
+            let subject = format!("The endpoint '{}'", endpoint.config.name);
+            self.log_error(&msg::RC4_DEPRECATED.with(&[&subject]));
+        }
     }
 
     /// The catalog goes on saying STARTED; only the log tells. Source: documented, *MSSQLSERVER_1418*.
@@ -200,6 +205,7 @@ impl Instance {
             )),
             own_certificate: own,
             master_key_open: self.catalog.master_key_opens_by_itself(),
+            fips_mode: false,
             trusted: trusted.collect(),
         })
     }

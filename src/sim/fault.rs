@@ -7,6 +7,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::world::Meddling;
 use crate::types::InstanceName;
 
 /// One fault and its target. Its duration belongs to the step that fires it.
@@ -24,6 +25,8 @@ pub enum Fault {
         to: String,
         latency: Duration,
     },
+    /// A man in the middle alters a stream.
+    Meddle(MiddleFault),
     /// The process dies; the system lives and closes its connections.
     Kill { instance: InstanceName },
     /// The process is killed if alive, and started.
@@ -89,6 +92,17 @@ pub struct FirewallFault {
     pub peer: Option<String>,
 }
 
+/// Whose stream a man in the middle alters, how, and how often.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MiddleFault {
+    pub how: Meddling,
+    pub from: String,
+    pub to: String,
+    /// Only connections with this port at either end.
+    pub port: PortSpec,
+    pub count: u32,
+}
+
 /// From the point of view of the system that has the firewall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -107,11 +121,16 @@ pub enum PortSpec {
 }
 
 /// The names of the kinds, as scenarios and results write them.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 25] = [
     "drop",
     "reject",
     "cut",
     "slow_link",
+    "tamper",
+    "replay",
+    "truncate",
+    "reorder",
+    "drop_bytes",
     "kill",
     "restart",
     "power_loss",
@@ -138,6 +157,7 @@ impl Fault {
             Fault::Reject(_) => "reject",
             Fault::Cut { .. } => "cut",
             Fault::SlowLink { .. } => "slow_link",
+            Fault::Meddle(middle) => middle.how.name(),
             Fault::Kill { .. } => "kill",
             Fault::Restart { .. } => "restart",
             Fault::PowerLoss { .. } => "power_loss",
@@ -174,6 +194,7 @@ impl fmt::Display for Fault {
             Fault::Drop(rule) | Fault::Reject(rule) => write!(f, " {rule}"),
             Fault::Cut { from, to } => write!(f, " {from} <-> {}", to.join(", ")),
             Fault::SlowLink { from, to, latency } => write!(f, " {from} <-> {to} {latency:?}"),
+            Fault::Meddle(middle) => write!(f, " {middle}"),
             Fault::Kill { instance } | Fault::Restart { instance } | Fault::Pause { instance } => {
                 write!(f, " {instance}")
             }
@@ -218,15 +239,31 @@ impl fmt::Display for FirewallFault {
             Direction::Out => "out",
             Direction::Both => "both ways",
         };
-        write!(f, "{} {direction}", self.systems.join(", "))?;
-        match &self.port {
-            PortSpec::Any => {}
-            PortSpec::Port(port) => write!(f, " port {port}")?,
-            PortSpec::EndpointOf(instance) => write!(f, " endpoint of {instance}")?,
-        }
+        write!(f, "{} {direction}{}", self.systems.join(", "), self.port)?;
         match &self.peer {
             Some(peer) => write!(f, " peer {peer}"),
             None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for MiddleFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}{}", self.from, self.to, self.port)?;
+        match self.count {
+            1 => Ok(()),
+            count => write!(f, " {count} times"),
+        }
+    }
+}
+
+/// With a blank before it; nothing for any port.
+impl fmt::Display for PortSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PortSpec::Any => Ok(()),
+            PortSpec::Port(port) => write!(f, " port {port}"),
+            PortSpec::EndpointOf(instance) => write!(f, " endpoint of {instance}"),
         }
     }
 }

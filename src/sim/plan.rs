@@ -203,6 +203,15 @@ fn fault_keys(fault: &Fault) -> Vec<String> {
             format!("to = [{}]", quoted(to)),
             format!("latency = {}", time(*latency)),
         ],
+        Fault::Meddle(middle) => {
+            let mut keys = vec![
+                key("from", &middle.from),
+                format!("to = [{}]", quoted(&middle.to)),
+                format!("count = {}", middle.count),
+            ];
+            keys.extend(port_key(&middle.port));
+            keys
+        }
         Fault::Kill { instance } | Fault::Restart { instance } | Fault::Pause { instance } => {
             vec![key("instance", instance.as_str())]
         }
@@ -263,13 +272,17 @@ fn firewall_keys(rule: &FirewallFault) -> Vec<String> {
         format!("systems = [{}]", systems.join(", ")),
         format!("direction = {}", quoted(direction)),
     ];
-    match &rule.port {
-        PortSpec::Any => {}
-        PortSpec::Port(port) => keys.push(format!("port = {port}")),
-        PortSpec::EndpointOf(instance) => keys.push(format!("endpoint_of = {}", quoted(instance.as_str()))),
-    }
+    keys.extend(port_key(&rule.port));
     keys.extend(rule.peer.as_ref().map(|peer| format!("peer = {}", quoted(peer))));
     keys
+}
+
+fn port_key(port: &PortSpec) -> Option<String> {
+    match port {
+        PortSpec::Any => None,
+        PortSpec::Port(port) => Some(format!("port = {port}")),
+        PortSpec::EndpointOf(instance) => Some(format!("endpoint_of = {}", quoted(instance.as_str()))),
+    }
 }
 
 fn quoted(text: &str) -> String {
@@ -283,7 +296,9 @@ fn time(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sim::fault::MiddleFault;
     use crate::sim::scenario::{Action, Begin, Expectation, Library, Must, Scenario};
+    use crate::sim::world::Meddling;
 
     fn parsed(plan: &Plan) -> Scenario {
         let mut library = Library::built_in();
@@ -318,6 +333,13 @@ mod tests {
                 to: "gamma".into(),
                 latency,
             },
+            Fault::Meddle(MiddleFault {
+                how: Meddling::DropBytes,
+                from: system(),
+                to: "gamma".into(),
+                port: PortSpec::EndpointOf(instance()),
+                count: 3,
+            }),
             Fault::Kill { instance: instance() },
             Fault::Restart { instance: instance() },
             Fault::PowerLoss { system: system() },

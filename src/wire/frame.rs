@@ -211,6 +211,11 @@ impl FrameHeader {
         }
     }
 
+    /// The header these bytes are, and the check value they carry. Checks nothing.
+    pub fn parse(bytes: &[u8; HEADER_BYTES]) -> (FrameHeader, u32) {
+        parse_header(bytes)
+    }
+
     /// The whole header, `payload` being the bytes that follow it on the wire.
     pub fn bytes(&self, payload: &[u8]) -> [u8; HEADER_BYTES] {
         let mut bytes = [0; HEADER_BYTES];
@@ -288,18 +293,21 @@ impl FrameDecoder {
         };
         let (header, crc) = parse_header(bytes);
         let length = self.check_header(&header)?;
-        let Some(payload) = rest[HEADER_BYTES..].get(..length) else {
-            return Ok(None);
-        };
-        let computed = header.checksum(payload);
-        if crc != computed {
-            return Err(DecodeError::Checksum { found: crc, computed });
+        // Whatever the header alone gives away is found before its payload is waited for.
+        if header.is_sealed() {
+            check(crc, header.checksum(&[]))?;
         }
         if header.sequence != self.next_sequence {
             return Err(DecodeError::Sequence {
                 expected: self.next_sequence,
                 found: header.sequence,
             });
+        }
+        let Some(payload) = rest[HEADER_BYTES..].get(..length) else {
+            return Ok(None);
+        };
+        if !header.is_sealed() {
+            check(crc, header.checksum(payload))?;
         }
         self.next_sequence += 1;
         let begin = self.start + HEADER_BYTES;
@@ -348,6 +356,13 @@ impl FrameDecoder {
             self.start = 0;
             self.buffer.shrink_to(BUFFER_BYTES_KEPT);
         }
+    }
+}
+
+fn check(found: u32, computed: u32) -> Result<(), DecodeError> {
+    match found == computed {
+        true => Ok(()),
+        false => Err(DecodeError::Checksum { found, computed }),
     }
 }
 
@@ -431,6 +446,35 @@ mod tests {
         decoder.push(bytes);
         let error = decode_all(&mut decoder).expect_err("refused");
         error.to_sql().to_string()
+    }
+
+    #[test]
+    fn a_header_that_gives_itself_away_is_refused_before_its_payload_is_there() {
+        let header = |flags, sequence| FrameHeader {
+            kind: FrameType::SESSION,
+            flags,
+            sequence,
+            length: 500,
+        };
+        let refusal = |bytes: &[u8]| {
+            let mut decoder = FrameDecoder::new(Protocol::Mirroring, PAYLOAD_BYTES_MAX);
+            decoder.push(&Protocol::Mirroring.preamble());
+            decoder.push(bytes);
+            decoder.next_frame().map(|frame| frame.is_some())
+        };
+        assert_eq!(refusal(&header(FLAG_SEALED, 0).bytes(&[])), Ok(false));
+        let numbered = refusal(&header(0, 7).bytes(&[1; 500]));
+        assert!(
+            matches!(numbered, Err(DecodeError::Sequence { .. })),
+            "{numbered:?}"
+        );
+        let mut damaged = header(FLAG_SEALED, 0).bytes(&[]);
+        damaged[3] ^= 1;
+        let damaged = refusal(&damaged);
+        assert!(
+            matches!(damaged, Err(DecodeError::Checksum { .. })),
+            "{damaged:?}"
+        );
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn local(id: u8, own: Generated, trusted: &[Vec<u8>]) -> LocalEndpoint {
             private_key_pkcs8: Some(own.private_key_pkcs8),
         }),
         master_key_open: true,
+        fips_mode: false,
         trusted: (0..).zip(trusted).map(|(i, der)| trust(300 + i, der)).collect(),
     }
 }
@@ -322,6 +323,10 @@ fn messages_arrive_in_order_and_only_sealed_ones_are_hidden() {
             (Required(aes), Required(Algorithms::AesRc4)),
             EncryptionInUse::Aes,
         ),
+        (
+            (Supported(Algorithms::AesRc4), Required(Algorithms::Rc4)),
+            EncryptionInUse::Rc4,
+        ),
     ] {
         let mut pair = Pair::connected(with_encryption(encryptions.0, encryptions.1));
         assert!(pair.both_online());
@@ -419,7 +424,7 @@ fn incompatible_endpoints_part_without_a_word() {
 }
 
 #[test]
-fn windows_authentication_and_rc4_say_that_they_are_not_available() {
+fn windows_authentication_says_that_it_is_not_available() {
     let (mut a, mut b) = endpoints();
     a.config.authentication = Authentication::Windows(WindowsMethod::Ntlm);
     b.config.authentication = Authentication::Windows(WindowsMethod::Negotiate);
@@ -431,11 +436,33 @@ fn windows_authentication_and_rc4_say_that_they_are_not_available() {
         "{error}"
     );
     assert_eq!(pair.error(Side::Acceptor), 28031);
+}
+
+#[test]
+fn rc4_is_carried_out_with_a_warning_and_not_in_fips_mode() {
     let rc4 = Encryption::Required(Algorithms::Rc4);
     let pair = Pair::connected(with_encryption(rc4, rc4));
-    let error = &pair.failure(Side::Acceptor).error;
-    assert_eq!(error.number, 9641);
-    assert!(error.text.contains("RC4"), "{error}");
+    assert!(pair.both_online());
+    for side in [Side::Initiator, Side::Acceptor] {
+        let warned = pair.log(side).iter().any(|(number, _)| *number == 33128);
+        assert!(warned, "{side:?} {:?}", pair.log(side));
+    }
+    let pair = Pair::connected(endpoints());
+    assert!(
+        pair.log(Side::Acceptor)
+            .iter()
+            .all(|(number, _)| *number != 33128)
+    );
+    // Either side's mode is enough; the other's peer only goes away.
+    for (initiator, acceptor, errors) in [(true, false, (28078, 28028)), (false, true, (28028, 28078))] {
+        let (mut a, mut b) = with_encryption(rc4, rc4);
+        (a.fips_mode, b.fips_mode) = (initiator, acceptor);
+        let (_, seen) = refused((a, b));
+        assert_eq!(seen, errors);
+    }
+    let (mut a, b) = endpoints();
+    a.fips_mode = true;
+    assert!(Pair::connected((a, b)).both_online(), "AES is welcome");
 }
 
 #[test]
@@ -744,9 +771,9 @@ fn a_key_share_that_is_none_is_named() {
     }
 }
 
-/// The encrypted bytes of three messages from the initiator.
-fn three_sealed() -> (Pair, Vec<Vec<u8>>) {
-    let mut pair = Pair::connected(endpoints());
+/// The bytes of three messages from the initiator.
+fn three_sent(encryption: Encryption) -> (Pair, Vec<Vec<u8>>) {
+    let mut pair = Pair::connected(with_encryption(encryption, encryption));
     let now = pair.now;
     for text in ["one", "two", "three"] {
         pair.initiator.send(now, text.as_bytes());
@@ -791,22 +818,52 @@ fn tampered_replayed_dropped_reordered_and_cut_records_are_detected() {
         ("reordered and renumbered", |s, n| vec![renumber(&s[1], n, 0)]),
         ("cut short", |s, n| vec![renumber(&s[0], n, 1)]),
     ];
-    for (name, attack) in attacks {
-        let (mut pair, sealed) = three_sealed();
-        let now = pair.now;
-        for bytes in attack(&sealed, sequence(&sealed[0])) {
-            pair.acceptor.receive(now, &bytes);
+    for algorithms in [Algorithms::Aes, Algorithms::Rc4] {
+        for (name, attack) in attacks {
+            let (mut pair, sealed) = three_sent(Encryption::Required(algorithms));
+            let now = pair.now;
+            for bytes in attack(&sealed, sequence(&sealed[0])) {
+                pair.acceptor.receive(now, &bytes);
+            }
+            pair.run(|_, _, bytes| bytes);
+            assert_eq!(pair.error(Side::Acceptor), 28061, "{algorithms:?} {name}");
+            assert_eq!(pair.log(Side::Acceptor).last().unwrap().0, 9642, "{name}");
+            assert!(pair.messages(Side::Acceptor).len() <= 1, "{name}");
         }
-        pair.run(|_, _, bytes| bytes);
-        assert_eq!(pair.error(Side::Acceptor), 28061, "{name}");
-        assert_eq!(pair.log(Side::Acceptor).last().unwrap().0, 9642, "{name}");
-        assert!(pair.messages(Side::Acceptor).len() <= 1, "{name}");
     }
+}
+
+/// What ENCRYPTION = DISABLED asks for: accidents are noticed, whoever mends check value and number is not.
+#[test]
+fn a_clear_connection_notices_accidents_and_no_attacker() {
+    let clear = || three_sent(Encryption::Disabled);
+    let (mut pair, sent) = clear();
+    let mut damaged = sent[0].clone();
+    damaged[HEADER_BYTES] ^= 1;
+    pair.acceptor.receive(pair.now, &damaged);
+    pair.run(|_, _, bytes| bytes);
+    assert_eq!(pair.error(Side::Acceptor), 28040);
+
+    let (mut pair, sent) = clear();
+    for _ in 0..2 {
+        pair.acceptor.receive(pair.now, &sent[0]);
+    }
+    pair.run(|_, _, bytes| bytes);
+    assert_eq!(pair.error(Side::Acceptor), 28040);
+
+    let (mut pair, sent) = clear();
+    let sequence = u64::from_be_bytes(sent[0][6..14].try_into().unwrap());
+    let mut forged = Vec::new();
+    put_frame(&mut forged, FrameType::SESSION, sequence, b"two");
+    put_frame(&mut forged, FrameType::SESSION, sequence + 1, b"two");
+    pair.acceptor.receive(pair.now, &forged);
+    pair.run(|_, _, bytes| bytes);
+    assert_eq!(pair.messages(Side::Acceptor), [b"two".to_vec(), b"two".to_vec()]);
 }
 
 #[test]
 fn a_clear_frame_on_an_encrypted_connection_is_refused_and_the_reverse() {
-    let (mut pair, sealed) = three_sealed();
+    let (mut pair, sealed) = three_sent(Encryption::default());
     let sequence = u64::from_be_bytes(sealed[0][6..14].try_into().unwrap());
     let mut clear = Vec::new();
     put_frame(&mut clear, FrameType::SESSION, sequence, b"inject");

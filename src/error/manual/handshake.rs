@@ -132,10 +132,9 @@ manual! {
         "The transport runs in FIPS mode."
         []
         not_raised 10 false "FIPS mode is not simulated.";
-    28078 Documented [Instance]
-        "RC4 is not allowed in FIPS mode."
-        ["ALTER ENDPOINT with ALGORITHM AES."]
-        not_raised 10 false "FIPS mode is not simulated.";
+    28078 Documented [Initiator, Acceptor]
+        "RC4 was agreed for a connection, and an instance in FIPS compliance mode may not use it."
+        ["ALTER ENDPOINT with ALGORITHM AES, on both sides."];
     28079 Documented [Initiator, Acceptor]
         "A token of Windows authentication came from the side that should not send one."
         ["Look whose program is at the other end."]

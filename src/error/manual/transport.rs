@@ -17,7 +17,8 @@ manual! {
         not_raised 16 false "9762 says so inside 28035 and 28036.";
     9641 Documented [Initiator, Acceptor]
         "A cryptographic operation that was agreed cannot be carried out; the message says which."
-        ["Look at ALGORITHM on both sides; AES is always there."];
+        ["Look at ALGORITHM on both sides; AES is always there."]
+        not_raised 16 false "AES and RC4 are always there.";
     9642 Documented [Initiator, Acceptor]
         "A connection between two endpoints failed or ended with an error. The message quotes number and state, the role of this side, and the address of the other."
         ["Look up the quoted number.", "28028 inside: the reason stands in the log of the other side.",
@@ -112,6 +113,9 @@ manual! {
         "The user's name could not be read from the security context."
         ["Look at the domain controller."]
         not_raised 10 false "The name is part of the token here.";
+    33128 Ours [Initiator, Acceptor, Instance]
+        "An endpoint names RC4, or a connection uses it. RC4 is deprecated: much text under one key gives some of it away."
+        ["ALTER ENDPOINT with ALGORITHM AES on every partner and on the witness, one after the other; AES RC4 meanwhile."];
     33311 Documented [Initiator]
         "Waiting for a connection to be complete failed."
         ["Look at the network."]

@@ -87,6 +87,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             | Fault::Reject(_)
             | Fault::Cut { .. }
             | Fault::SlowLink { .. }
+            | Fault::Meddle(_)
             | Fault::DiskFailSync { .. }
             | Fault::DiskLie { .. }
             | Fault::DiskIoError { .. }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::sim::fault::{Direction, Fault, FirewallFault, PortSpec};
+use crate::sim::fault::{Direction, Fault, FirewallFault, MiddleFault, PortSpec};
 use crate::sim::kernel::{Kernel, Outage};
 use crate::sim::reference::{Reference, Silence};
 use crate::sim::topology::Topology;
@@ -66,22 +66,36 @@ impl Places<'_> {
     }
 
     fn rule(&self, fault: &FirewallFault, action: world::Action) -> Result<Rule, String> {
-        let listening = |instance: &InstanceName| {
-            (self.port_of)(instance).ok_or_else(|| format!("the endpoint of {instance} is not listening"))
-        };
         Ok(Rule {
             direction: match fault.direction {
                 Direction::In => world::Direction::In,
                 Direction::Out => world::Direction::Out,
                 Direction::Both => world::Direction::Both,
             },
-            port: match &fault.port {
-                PortSpec::Any => None,
-                PortSpec::Port(port) => Some(*port),
-                PortSpec::EndpointOf(instance) => Some(listening(instance)?),
-            },
+            port: self.port(&fault.port)?,
             peer: fault.peer.as_ref().map(|p| self.system(p)).transpose()?,
             action,
+        })
+    }
+
+    fn port(&self, port: &PortSpec) -> Result<Option<u16>, String> {
+        let listening = |instance: &InstanceName| {
+            (self.port_of)(instance).ok_or_else(|| format!("the endpoint of {instance} is not listening"))
+        };
+        Ok(match port {
+            PortSpec::Any => None,
+            PortSpec::Port(port) => Some(*port),
+            PortSpec::EndpointOf(instance) => Some(listening(instance)?),
+        })
+    }
+
+    fn attack(&self, fault: &MiddleFault) -> Result<world::Attack, String> {
+        Ok(world::Attack {
+            how: fault.how,
+            from: self.system(&fault.from)?,
+            to: self.system(&fault.to)?,
+            port: self.port(&fault.port)?,
+            count: fault.count,
         })
     }
 
@@ -178,6 +192,7 @@ impl Playground for World {
                 let (from, to) = (places.system(from)?, places.system(to)?);
                 Ok(vec![self.slow_link(from, to, (*latency, *latency))])
             }
+            Fault::Meddle(middle) => Ok(vec![World::attack(self, places.attack(middle)?)]),
             Fault::ClockStep { system, by_millis } => {
                 let id = places.system(system)?;
                 let mut clocks = places.clocks.borrow_mut();
@@ -225,6 +240,7 @@ impl Playground for Reference {
     fn cannot(fault: &Fault) -> Option<&'static str> {
         match fault {
             Fault::Drop(_) | Fault::Reject(_) => Some("it has no firewalls, only cuts between systems"),
+            Fault::Meddle(_) => Some("nobody can sit on its wire"),
             Fault::SlowLink { .. } => Some("it cannot make a slow link fast again"),
             Fault::ClockStep { .. } => Some("its wall clocks cannot be set"),
             Fault::DnsLost { .. } => Some("its names cannot be lost"),

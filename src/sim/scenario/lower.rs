@@ -11,8 +11,9 @@ use super::error::{Problem, ScenarioError, suggest};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
 use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
-use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, PortSpec};
+use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, MiddleFault, PortSpec};
 use crate::sim::topology::{ClientSpec, Domain, InstanceSpec, Mix, ServiceAccount, SystemSpec, Topology};
+use crate::sim::world::Meddling;
 use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
 
 type Lowered<T> = Result<T, ScenarioError>;
@@ -809,6 +810,11 @@ impl Lowering<'_> {
                     _ => return Err(self.bad(raw.span(), "link between two systems", "to", None)),
                 }
             }
+            "tamper" => self.meddling(Meddling::Tamper, raw, pair()?, names)?,
+            "replay" => self.meddling(Meddling::Replay, raw, pair()?, names)?,
+            "truncate" => self.meddling(Meddling::Truncate, raw, pair()?, names)?,
+            "reorder" => self.meddling(Meddling::Reorder, raw, pair()?, names)?,
+            "drop_bytes" => self.meddling(Meddling::DropBytes, raw, pair()?, names)?,
             "kill" => Fault::Kill {
                 instance: instance()?,
             },
@@ -897,6 +903,9 @@ impl Lowering<'_> {
             "drop" | "reject" => &["system", "systems", "direction", "port", "endpoint_of", "peer"],
             "cut" => &["from", "to"],
             "slow_link" => &["from", "to", "latency"],
+            "tamper" | "replay" | "truncate" | "reorder" | "drop_bytes" => {
+                &["from", "to", "port", "endpoint_of", "count"]
+            }
             "kill" | "restart" | "pause" => &["instance"],
             "clock_step" => &["system", "by"],
             "disk_slow" => &["system", "latency"],
@@ -924,6 +933,7 @@ impl Lowering<'_> {
             ("write", f.write.as_ref().map(Spanned::span)),
             ("kept", f.kept.as_ref().map(Spanned::span)),
             ("how", f.how.as_ref().map(Spanned::span)),
+            ("count", f.count.as_ref().map(Spanned::span)),
         ];
         for (key, span) in given {
             if let Some(span) = span
@@ -947,14 +957,7 @@ impl Lowering<'_> {
             let hint = Some("name one `system` or a list of `systems`".into());
             return Err(self.error(raw.span(), Problem::Missing("system"), hint));
         }
-        let port = match (&f.port, &f.endpoint_of) {
-            (Some(port), None) => PortSpec::Port(self.port(port)?),
-            (None, Some(instance)) => PortSpec::EndpointOf(self.instance(instance, names)?),
-            (None, None) => PortSpec::Any,
-            (Some(_), Some(of)) => {
-                return Err(self.misplaced(of.span(), "endpoint_of", "a fault that has a `port`"));
-            }
-        };
+        let port = self.port_spec(f, names)?;
         let directions = [
             ("in", Direction::In),
             ("out", Direction::Out),
@@ -972,6 +975,45 @@ impl Lowering<'_> {
             port,
             peer: f.peer.as_ref().map(|p| self.system(p, names)).transpose()?,
         })
+    }
+
+    fn port_spec(&self, f: &RawFault, names: &Names) -> Lowered<PortSpec> {
+        match (&f.port, &f.endpoint_of) {
+            (Some(port), None) => Ok(PortSpec::Port(self.port(port)?)),
+            (None, Some(instance)) => Ok(PortSpec::EndpointOf(self.instance(instance, names)?)),
+            (None, None) => Ok(PortSpec::Any),
+            (Some(_), Some(of)) => Err(self.misplaced(of.span(), "endpoint_of", "a fault that has a `port`")),
+        }
+    }
+
+    fn meddling(
+        &self,
+        how: Meddling,
+        raw: &Spanned<RawFault>,
+        (from, mut to): (String, Vec<String>),
+        names: &Names,
+    ) -> Lowered<Fault> {
+        let f = raw.get_ref();
+        let (Some(to), true) = (to.pop(), to.is_empty()) else {
+            return Err(self.bad(raw.span(), "stream from one system to one other", "to", None));
+        };
+        let count = match &f.count {
+            None => 1,
+            Some(count) => match u32::try_from(*count.get_ref()) {
+                Ok(count) if count > 0 => count,
+                _ => {
+                    let written = count.get_ref().to_string();
+                    return Err(self.bad(count.span(), "count of one or more", &written, None));
+                }
+            },
+        };
+        Ok(Fault::Meddle(MiddleFault {
+            how,
+            from,
+            to,
+            port: self.port_spec(f, names)?,
+            count,
+        }))
     }
 
     // ---- expectations --------------------------------------------------------------------------------------------

@@ -161,6 +161,7 @@ pub(super) struct RawFault {
     pub write: Option<Number>,
     pub kept: Option<Spanned<bool>>,
     pub how: Option<Text>,
+    pub count: Option<Number>,
     pub lasts: Option<Text>,
 }
 

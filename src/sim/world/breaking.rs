@@ -5,7 +5,7 @@ use super::disk::DiskFault;
 use super::fault::{Broken, FaultHandle};
 use super::firewall::{Action, Direction, Rule, RuleHandle};
 use super::system::{ClockSetting, SystemId, WallClock};
-use super::wire::LatencyRange;
+use super::wire::{Attack, LatencyRange};
 use super::{World, WorldError};
 
 impl World {
@@ -45,6 +45,15 @@ impl World {
         let (id, effect) = self.0.wire.borrow_mut().set_link(a, b, latency);
         FaultHandle {
             what: Broken::Link(id),
+            effect,
+        }
+    }
+
+    /// A man in the middle alters a stream, so often or until healed. Felt when bytes were changed.
+    pub fn attack(&self, attack: Attack) -> FaultHandle {
+        let (id, effect) = self.0.wire.borrow_mut().begin_attack(attack);
+        FaultHandle {
+            what: Broken::Attack(id),
             effect,
         }
     }
@@ -92,6 +101,7 @@ impl World {
                 self.remove_rule(rule);
             }
             Broken::Link(id) => self.0.wire.borrow_mut().remove_link(*id),
+            Broken::Attack(id) => self.0.wire.borrow_mut().end_attack(*id),
             Broken::Name(name) => self.0.names.borrow_mut().restore(name),
             Broken::Clock(system) => {
                 self.0.systems.borrow_mut()[system.index()].clock =

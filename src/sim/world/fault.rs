@@ -15,6 +15,7 @@ pub struct FaultHandle {
 pub(super) enum Broken {
     Rule(RuleHandle),
     Link(u64),
+    Attack(u64),
     Name(String),
     Clock(SystemId),
     Disk(SystemId, u64),

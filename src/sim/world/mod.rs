@@ -55,7 +55,7 @@ pub use net::{CONNECT_DEADLINE, SimListener, SimNet, SimRead, SimStream, SimWrit
 pub use process::ProcessEnv;
 pub use streams::Streams;
 pub use system::{ClockSetting, SystemConfig, SystemId};
-pub use wire::{Fate, GIVE_UP, LatencyRange, RETRY_FIRST, RETRY_MOST, Tap, Tapped};
+pub use wire::{Attack, Fate, GIVE_UP, LatencyRange, Meddling, RETRY_FIRST, RETRY_MOST, Tap, Tapped};
 
 use firewall::Firewall;
 pub(in crate::sim) use names::Names;
@@ -65,6 +65,9 @@ use scheduler::Scheduler;
 use system::System;
 pub(in crate::sim) use system::WallClock;
 use wire::Wire;
+
+/// True time at the beginning of a run, unless it says otherwise: 1 January 2026 at midnight.
+pub const EPOCH: WallTime = WallTime::from_unix_secs(1_767_225_600);
 
 /// What a world starts from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,7 +88,7 @@ impl WorldConfig {
             seed,
             latency: (Duration::from_millis(1), Duration::from_millis(10)),
             disk_latency: (Duration::from_micros(200), Duration::from_millis(1)),
-            epoch: WallTime::from_unix_secs(1_767_225_600),
+            epoch: EPOCH,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! nothing blocks takes no time: it means nothing to an application, and most of the traffic is that.
 
 mod flow;
+mod middle;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -24,6 +25,8 @@ use super::system::{System, SystemId};
 
 pub(super) use flow::reset_packet;
 use flow::{Flow, FlowKey, Queued, flow_of, is_pure_ack, is_pure_ack_packet, is_syn};
+use middle::Middle;
+pub use middle::{Attack, Meddling};
 
 /// The first wait before a packet met by silence is tried again. Source: Windows' minimum retransmission timeout.
 pub const RETRY_FIRST: Duration = Duration::from_millis(300);
@@ -41,6 +44,8 @@ pub enum Fate {
     Delivered,
     Dropped,
     Rejected,
+    /// A reset the network made itself and hands to its receiver.
+    Made,
 }
 
 /// A packet seen on the wire. `from` and `to` are `None` for addresses no system has.
@@ -94,6 +99,7 @@ pub(super) struct Wire {
     half_open: BTreeSet<FlowKey>,
     /// Connections forgotten by one end so that its port can be bound again (by that end's flow).
     orphans: BTreeSet<FlowKey>,
+    middle: Middle,
     scratch: Vec<Packet>,
 }
 
@@ -115,6 +121,7 @@ impl Wire {
             next_turn: 0,
             half_open: BTreeSet::new(),
             orphans: BTreeSet::new(),
+            middle: Middle::default(),
             scratch: Vec::new(),
         }
     }
@@ -141,12 +148,22 @@ impl Wire {
         self.links.retain(|_, (other, _, _)| *other != id);
     }
 
+    /// A man in the middle begins his work.
+    pub(super) fn begin_attack(&mut self, attack: Attack) -> (u64, Effect) {
+        self.middle.begin(attack)
+    }
+
+    pub(super) fn end_attack(&mut self, id: u64) {
+        self.middle.end(id);
+    }
+
     /// Packets from a system that loses its power vanish.
     pub(super) fn forget_system(&mut self, system: SystemId) {
         let from = |key: &FlowKey| SystemId::from_ip(key.source().ip()) == Some(system);
         self.flows.retain(|key, _| !from(key));
         self.half_open.retain(|key| !from(key));
         self.orphans.retain(|key| !from(key));
+        self.middle.forget_if(from);
     }
 
     /// Acknowledgements to this end meet no answer from now on, so that its peer still sees the FIN already sent.
@@ -196,6 +213,7 @@ impl Wire {
         let flags = segment.flags;
         if flags.syn {
             self.orphans.remove(&key);
+            self.middle.forget(key);
             if flags.ack {
                 self.half_open.insert(key);
             } else {
@@ -204,6 +222,21 @@ impl Wire {
         }
         around.counters.packets_sent += 1;
         tap(around, &packet, Fate::Sent);
+        if self.middle.is_idle() {
+            return self.forward(key, packet, around);
+        }
+        let ends = (from, system_at(around.systems, packet.dst));
+        let streams = self.streams;
+        for packet in self.middle.pass(&streams, key, ends, packet) {
+            self.forward(key, packet, around);
+        }
+    }
+
+    /// Delivers at once or queues what a kernel has sent.
+    fn forward(&mut self, key: FlowKey, packet: Packet, around: &mut Surroundings<'_>) {
+        let Transport::Tcp(segment) = &packet.payload else {
+            return;
+        };
         let pure_ack = is_pure_ack(segment) && !self.half_open.contains(&key.reversed());
         let idle = self.flows.get(&key).is_none_or(|flow| flow.queue.is_empty());
         if pure_ack && idle {
@@ -420,9 +453,9 @@ impl Wire {
         }
         self.orphans.remove(&key);
         if system_at(around.systems, key.source().ip()).is_some_and(|id| around.systems[id.index()].up) {
-            around
-                .guard
-                .deliver(reset_packet(key.destination(), key.source()));
+            let reset = reset_packet(key.destination(), key.source());
+            tap(around, &reset, Fate::Made);
+            around.guard.deliver(reset);
         }
     }
 }

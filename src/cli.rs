@@ -1,10 +1,9 @@
-//! The command line: `run`, `repro`, `list`, `check`, `errors`. `mirrorlab` alone is `mirrorlab run`.
+//! The command line: `run`, `repro`, `list`, `check`. `mirrorlab` alone is `mirrorlab run`.
 //!
 //! Scenarios are named (`failover`, `failover/automatic_on_kill`) or given as files and folders. Names mean the folder
 //! `scenarios/` below the current one if there is one, otherwise the copies built into the program. Exit codes: 0 clean,
 //! 1 a promise broke or an expectation failed, 2 usage or bad scenario, 3 nondeterminism, 4 vacuous. Source: ours.
 
-mod errors;
 mod output;
 
 use std::collections::BTreeSet;
@@ -84,6 +83,9 @@ enum Command {
         /// Also write the trace as JSON Lines.
         #[arg(long, value_name = "FILE")]
         trace: Option<PathBuf>,
+        /// Also write the packets of the wire, as Wireshark and tcpdump read them.
+        #[arg(long, value_name = "FILE")]
+        pcap: Option<PathBuf>,
         #[arg(long, value_enum, default_value_t)]
         kernel: Kernel,
     },
@@ -94,14 +96,6 @@ enum Command {
         /// Files or folders.
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
-    },
-    /// Explain error numbers like a manual page, or list them.
-    Errors {
-        /// Numbers to explain (1418 28034), or words the list is searched for (handshake, firewall).
-        #[arg(value_name = "NUMBER or WORD")]
-        what: Vec<String>,
-        #[arg(long, value_enum, default_value_t)]
-        format: Format,
     },
 }
 
@@ -124,6 +118,9 @@ struct RunArgs {
     /// Write the traces of all runs as JSON Lines, one run after the other.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
+    /// Write the packets of the one run that was asked for, as Wireshark and tcpdump read them.
+    #[arg(long, value_name = "FILE", conflicts_with = "twice")]
+    pcap: Option<PathBuf>,
     /// Run each seed twice and compare the traces.
     #[arg(long)]
     twice: bool,
@@ -143,10 +140,10 @@ enum Kernel {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// Text for people.
+    /// A table for people.
     #[default]
     Pretty,
-    /// One JSON object a line, and nothing else on the standard output.
+    /// One JSON object a run, and nothing else on the standard output.
     Json,
 }
 
@@ -161,10 +158,10 @@ enum CliError {
     Repro(String),
     #[error("error: {scenario} cannot be run with --kernel turmoil: {reason}; run it with --kernel event")]
     Kernel { scenario: String, reason: String },
-    #[error("error: there is no number {number} in the manual; near it are {near}")]
-    UnknownNumber { number: u32, near: String },
-    #[error("error: no entry speaks of '{words}'; the areas are {areas}")]
-    NothingSpeaks { words: String, areas: String },
+    #[error("error: --pcap is for one run, and these are {0}; name one scenario and one --seed")]
+    Captures(usize),
+    #[error("error: turmoil::Sim has no wire to listen on; run it with --kernel event to get a --pcap")]
+    NoWire,
     #[error("error: cannot write {}: {error}", .path.display())]
     Write { path: PathBuf, error: io::Error },
     /// Nobody reads what we say; not an error.
@@ -204,10 +201,14 @@ pub fn main(args: impl IntoIterator<Item = OsString>, event: &dyn Launch, turmoi
     let done = match cli.command {
         None => run(&cli.run, launch(cli.run.kernel)),
         Some(Command::Run(args)) => run(&args, launch(args.kernel)),
-        Some(Command::Repro { what, trace, kernel }) => repro(&what, trace.as_deref(), launch(kernel)),
+        Some(Command::Repro {
+            what,
+            trace,
+            pcap,
+            kernel,
+        }) => repro(&what, trace.as_deref(), pcap.as_deref(), launch(kernel)),
         Some(Command::List) => list(),
         Some(Command::Check { paths }) => check(&paths),
-        Some(Command::Errors { what, format }) => errors::errors(&what, format),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -235,10 +236,10 @@ fn run(args: &RunArgs, launch: &dyn Launch) -> Result<u8, CliError> {
         })
         .collect();
     let threads = args.jobs.map_or_else(processors, usize::from);
-    let mut trace = args.trace.as_deref().map(TraceFile::create).transpose()?;
+    let mut trace = args.trace.as_deref().map(RunFile::create).transpose()?;
     let mut report = output::Report::new(args.format, jobs.len());
     let mut problem = None;
-    runner::run_many(launch, &jobs, threads, args.twice, &mut |run: Run| {
+    let mut tell = |run: Run| {
         let told = report
             .run(&run)
             .map_err(CliError::from)
@@ -250,7 +251,14 @@ fn run(args: &RunArgs, launch: &dyn Launch) -> Result<u8, CliError> {
                 false
             }
         }
-    });
+    };
+    match (&args.pcap, jobs.as_slice()) {
+        (None, _) => runner::run_many(launch, &jobs, threads, args.twice, &mut tell),
+        (Some(path), [(scenario, seed)]) => {
+            tell(captured(path, launch, scenario, *seed)?);
+        }
+        (Some(_), jobs) => return Err(CliError::Captures(jobs.len())),
+    }
     match problem {
         Some(error) => Err(error),
         None => {
@@ -260,7 +268,18 @@ fn run(args: &RunArgs, launch: &dyn Launch) -> Result<u8, CliError> {
     }
 }
 
-fn repro(what: &str, trace: Option<&Path>, launch: &dyn Launch) -> Result<u8, CliError> {
+/// Runs once and writes the packets.
+fn captured(path: &Path, launch: &dyn Launch, scenario: &Scenario, seed: u64) -> Result<Run, CliError> {
+    if !launch.has_wire() {
+        return Err(CliError::NoWire);
+    }
+    let mut file = RunFile::create(path)?;
+    let (run, packets) = runner::run_captured(launch, scenario, seed);
+    file.write_bytes(&packets)?;
+    Ok(run)
+}
+
+fn repro(what: &str, trace: Option<&Path>, pcap: Option<&Path>, launch: &dyn Launch) -> Result<u8, CliError> {
     let parsed = what
         .rsplit_once('@')
         .and_then(|(name, seed)| Some((name, seed.parse::<u64>().ok()?)));
@@ -272,9 +291,12 @@ fn repro(what: &str, trace: Option<&Path>, launch: &dyn Launch) -> Result<u8, Cl
         return Err(CliError::Repro(what.to_owned()));
     };
     accept(&scenarios, launch)?;
-    let run = runner::run(launch, scenario, seed);
+    let run = match pcap {
+        None => runner::run(launch, scenario, seed),
+        Some(path) => captured(path, launch, scenario, seed)?,
+    };
     if let Some(path) = trace {
-        TraceFile::create(path)?.write(&run)?;
+        RunFile::create(path)?.write(&run)?;
     }
     let mut out = io::stdout().lock();
     out.write_all(render::snapshot(scenario, &run).as_bytes())?;
@@ -418,26 +440,32 @@ fn exit_code(verdicts: impl IntoIterator<Item = Verdict>) -> u8 {
     }
 }
 
-struct TraceFile {
+/// A file about runs.
+struct RunFile {
     path: PathBuf,
     file: io::BufWriter<std::fs::File>,
 }
 
-impl TraceFile {
-    fn create(path: &Path) -> Result<TraceFile, CliError> {
+impl RunFile {
+    fn create(path: &Path) -> Result<RunFile, CliError> {
         let file = std::fs::File::create(path).map_err(|error| CliError::Write {
             path: path.to_owned(),
             error,
         })?;
-        Ok(TraceFile {
+        Ok(RunFile {
             path: path.to_owned(),
             file: io::BufWriter::new(file),
         })
     }
 
+    /// The trace of a run.
     fn write(&mut self, run: &Run) -> Result<(), CliError> {
+        self.write_bytes(run.trace.to_json_lines().as_bytes())
+    }
+
+    fn write_bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         self.file
-            .write_all(run.trace.to_json_lines().as_bytes())
+            .write_all(bytes)
             .and_then(|()| self.file.flush())
             .map_err(|error| CliError::Write {
                 path: self.path.clone(),

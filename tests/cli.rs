@@ -68,6 +68,37 @@ fn an_output_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn a_capture_is_of_one_run_and_of_a_wire() {
+    let file = std::env::temp_dir().join(format!("mirrorlab-{}.pcap", std::process::id()));
+    let path = file.to_str().expect("a plain name");
+    let text = complaint(&[
+        "run",
+        "endpoint/port_taken_twice",
+        "--seeds",
+        "1..2",
+        "--pcap",
+        path,
+    ]);
+    assert!(text.contains("--pcap is for one run, and these are 2"), "{text}");
+    let text = complaint(&[
+        "repro",
+        "failover/automatic_on_kill@1",
+        "--kernel",
+        "turmoil",
+        "--pcap",
+        path,
+    ]);
+    assert!(text.contains("no wire to listen on"), "{text}");
+    assert!(!file.exists());
+    let output = mirrorlab(&["run", "endpoint/port_taken_twice", "--seed", "1", "--pcap", path]);
+    assert!(output.status.success(), "{output:?}");
+    let bytes = std::fs::read(&file).expect("written");
+    std::fs::remove_file(&file).expect("removed");
+    assert_eq!(bytes[..4], 0xa1b2_c3d4_u32.to_le_bytes());
+    assert!(bytes.len() > 1_000);
+}
+
+#[test]
 fn check_shows_the_place_and_a_hint() {
     let text = "promise = \"P.\"\nrisk = \"R.\"\nuntil = \"9s\"\nextends = \"trio\"\n\n\
                 [[step]]\nat = \"1s\"\nfault = { kind = \"kill\", instance = \"alhpa\" }\n\n\

@@ -111,6 +111,10 @@ impl<K: Core + 'static> Launch for SecondOpinion<K> {
         play_on::<Reference, K>(self.boot, scenario, seed, recorder)
     }
 
+    fn has_wire(&self) -> bool {
+        false
+    }
+
     fn repro_arguments(&self) -> &'static str {
         " --kernel turmoil"
     }

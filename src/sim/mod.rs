@@ -13,6 +13,7 @@ pub mod launch;
 pub mod log;
 pub mod model;
 pub mod oracle;
+pub mod pcap;
 pub mod plan;
 pub mod reference;
 pub mod render;

@@ -30,6 +30,11 @@ pub trait Launch: Sync {
         None
     }
 
+    /// Whether it has packets to capture.
+    fn has_wire(&self) -> bool {
+        true
+    }
+
     /// How the command line calls it, if it is not the default: ` --kernel turmoil`.
     fn repro_arguments(&self) -> &'static str {
         ""
@@ -114,9 +119,19 @@ pub struct Run {
 
 /// Runs `scenario` once with `seed`.
 pub fn run(launch: &dyn Launch, scenario: &Scenario, seed: u64) -> Run {
+    recorded(launch, scenario, seed, &Recorder::new(oracle::all()))
+}
+
+/// As [`run`], and the packets of the wire as a pcap file.
+pub fn run_captured(launch: &dyn Launch, scenario: &Scenario, seed: u64) -> (Run, Vec<u8>) {
+    let recorder = Recorder::capturing(oracle::all());
+    let run = recorded(launch, scenario, seed, &recorder);
+    (run, recorder.take_capture())
+}
+
+fn recorded(launch: &dyn Launch, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Run {
     let clock = wall_clock();
-    let recorder = Recorder::new(oracle::all());
-    let played = catch_unwind(AssertUnwindSafe(|| launch.play(scenario, seed, &recorder)));
+    let played = catch_unwind(AssertUnwindSafe(|| launch.play(scenario, seed, recorder)));
     let (mut played, panic) = match played {
         Ok(played) => (played, None),
         Err(payload) => (Played::default(), Some(panic_text(payload.as_ref()))),

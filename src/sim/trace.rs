@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::model::Model;
 use super::oracle::{End, Oracle, Violation};
+use super::pcap::Capture;
+use super::world::Tapped;
 use crate::types::{Event, Source, Stamped, Timestamp};
 
 /// What happened, in order.
@@ -84,6 +86,7 @@ struct Inner {
     model: Model,
     oracles: Vec<Box<dyn Oracle>>,
     violations: Vec<Violation>,
+    capture: Option<Capture>,
 }
 
 impl Recorder {
@@ -93,7 +96,28 @@ impl Recorder {
             model: Model::default(),
             oracles,
             violations: Vec::new(),
+            capture: None,
         })))
+    }
+
+    /// As [`Recorder::new`], and takes down the packets of the wire as well.
+    pub fn capturing(oracles: Vec<Box<dyn Oracle>>) -> Recorder {
+        let recorder = Recorder::new(oracles);
+        recorder.0.borrow_mut().capture = Some(Capture::new());
+        recorder
+    }
+
+    /// A packet was seen on the wire.
+    pub fn packet(&self, tapped: &Tapped<'_>) {
+        if let Some(capture) = &mut self.0.borrow_mut().capture {
+            capture.packet(tapped);
+        }
+    }
+
+    /// The packets so far as a pcap file; empty if none are taken down.
+    pub fn take_capture(&self) -> Vec<u8> {
+        let capture = self.0.borrow_mut().capture.take();
+        capture.map(Capture::into_bytes).unwrap_or_default()
     }
 
     pub fn record(&self, at: Timestamp, source: Source, event: impl Into<Event>) {

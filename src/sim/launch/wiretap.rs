@@ -1,4 +1,4 @@
-//! An ear on the wire: says when a session message passes in clear.
+//! An ear on the wire: says when a session message passes in clear, and shows every packet to the capture.
 //!
 //! Every session message begins with the same eight bytes, which no encryption leaves as they are; so a packet that holds
 //! them carries a message anybody can read. The oracle `required-never-clear` decides whether that was agreed. Source: ours.
@@ -11,6 +11,7 @@ use crate::wire::mirroring::MAGIC;
 /// A tap that records a `ClearSessionMessage` for every packet in which a session message begins in clear.
 pub(super) fn wiretap(recorder: Recorder) -> Tap {
     Box::new(move |tapped: &Tapped<'_>| {
+        recorder.packet(tapped);
         if tapped.fate == Fate::Sent
             && let Some((from, to)) = clear_message(tapped)
         {

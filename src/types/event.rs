@@ -116,7 +116,7 @@ pub enum WorldEvent {
     SystemUp {
         system: String,
     },
-    /// A packet on an endpoint's port carried a session message in clear (found by the wire tap).
+    /// A stream carries session messages in clear (found by the wire tap; told once for each).
     ClearSessionMessage {
         from: String,
         to: String,

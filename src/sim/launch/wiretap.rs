@@ -3,33 +3,48 @@
 //! Every session message begins with the same eight bytes, which no encryption leaves as they are; so a packet that holds
 //! them carries a message anybody can read. The oracle `required-never-clear` decides whether that was agreed. Source: ours.
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use turmoil_net::Transport;
+
 use crate::sim::trace::Recorder;
 use crate::sim::world::{Fate, Tap, Tapped};
 use crate::types::{Source, WorldEvent};
 use crate::wire::mirroring::MAGIC;
 
-/// A tap that records a `ClearSessionMessage` for every packet in which a session message begins in clear.
+/// A tap that records a `ClearSessionMessage` for each direction of a connection in which a session message begins in clear.
 pub(super) fn wiretap(recorder: Recorder) -> Tap {
+    let mut told: BTreeSet<(SocketAddr, SocketAddr)> = BTreeSet::new();
     Box::new(move |tapped: &Tapped<'_>| {
         recorder.packet(tapped);
-        if tapped.fate == Fate::Sent
-            && let Some((from, to)) = clear_message(tapped)
-        {
-            recorder.record(
-                tapped.at,
-                Source::World,
-                WorldEvent::ClearSessionMessage { from, to },
-            );
+        let Transport::Tcp(segment) = &tapped.packet.payload else {
+            return;
+        };
+        if tapped.fate != Fate::Sent {
+            return;
+        }
+        let way = (
+            SocketAddr::new(tapped.packet.src, segment.src_port),
+            SocketAddr::new(tapped.packet.dst, segment.dst_port),
+        );
+        if segment.flags.syn {
+            told.remove(&way);
+        }
+        if holds_message(&segment.payload) && told.insert(way) {
+            let event = WorldEvent::ClearSessionMessage {
+                from: way.0.to_string(),
+                to: way.1.to_string(),
+            };
+            recorder.record(tapped.at, Source::World, event);
         }
     })
 }
 
-fn clear_message(tapped: &Tapped<'_>) -> Option<(String, String)> {
-    let (from, to, payload) = tapped.tcp()?;
+fn holds_message(payload: &[u8]) -> bool {
     let begins = |at: usize| payload[at..].starts_with(&MAGIC);
-    let found = payload
+    payload
         .iter()
         .enumerate()
-        .any(|(at, byte)| *byte == MAGIC[0] && begins(at));
-    found.then(|| (from.to_string(), to.to_string()))
+        .any(|(at, byte)| *byte == MAGIC[0] && begins(at))
 }

@@ -58,20 +58,6 @@ pub struct Tapped<'a> {
     pub packet: &'a Packet,
 }
 
-impl Tapped<'_> {
-    /// Source, destination and payload of a TCP segment that carries data.
-    pub fn tcp(&self) -> Option<(SocketAddr, SocketAddr, &[u8])> {
-        match &self.packet.payload {
-            Transport::Tcp(segment) if !segment.payload.is_empty() => Some((
-                SocketAddr::new(self.packet.src, segment.src_port),
-                SocketAddr::new(self.packet.dst, segment.dst_port),
-                &segment.payload,
-            )),
-            _ => None,
-        }
-    }
-}
-
 /// Called for every packet sent, delivered, dropped or rejected. Must not call the world.
 pub type Tap = Box<dyn FnMut(&Tapped<'_>)>;
 

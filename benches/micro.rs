@@ -7,7 +7,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 
 use mirrorlab::crypto::certificate::{self, Generated};
-use mirrorlab::crypto::record::{AesRecords, SECRET_BYTES};
+use mirrorlab::crypto::record::{RecordCipher, SECRET_BYTES};
 use mirrorlab::driver::store::Store;
 use mirrorlab::endpoint::config::{
     Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp, ListenerPort,
@@ -23,7 +23,8 @@ use mirrorlab::sim::echo::echo_load;
 use mirrorlab::sim::world::{SystemConfig, World, WorldConfig};
 use mirrorlab::tsql::{Statement, parse};
 use mirrorlab::types::{
-    ConnectionId, DatabaseName, Guid, Lsn, Now, RowChange, Timestamp, TransactionId, Value, WallTime,
+    ConnectionId, DatabaseName, EncryptionInUse, Guid, Lsn, Now, RowChange, Timestamp, TransactionId, Value,
+    WallTime,
 };
 use mirrorlab::wire::frame::put_frame;
 use mirrorlab::wire::{FrameDecoder, FrameType, Protocol};
@@ -111,13 +112,23 @@ fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
 }
 
 #[divan::bench(args = SIZES)]
-fn seal_and_open(bencher: Bencher<'_, '_>, size: usize) {
-    let cipher = AesRecords::new(&[7; SECRET_BYTES]);
+fn seal_and_open_aes(bencher: Bencher<'_, '_>, size: usize) {
+    seal_and_open(bencher, size, EncryptionInUse::Aes);
+}
+
+#[divan::bench(args = SIZES)]
+fn seal_and_open_rc4(bencher: Bencher<'_, '_>, size: usize) {
+    seal_and_open(bencher, size, EncryptionInUse::Rc4);
+}
+
+fn seal_and_open(bencher: Bencher<'_, '_>, size: usize, encryption: EncryptionInUse) {
+    let cipher = || RecordCipher::new(encryption, [7; SECRET_BYTES]).expect("encrypted");
+    let (mut sender, mut receiver) = (cipher(), cipher());
     let mut record = vec![0; size];
     bencher.counter(BytesCount::new(size)).bench_local(|| {
-        let tag = cipher.seal(1, b"header", &mut record);
+        let tag = sender.seal(1, b"header", &mut record);
         record.extend_from_slice(&tag);
-        cipher
+        receiver
             .open(1, b"header", &mut record)
             .expect("what was sealed opens");
         record.truncate(size);

@@ -47,8 +47,8 @@ pub struct RecordCipher {
 }
 
 enum Suite {
-    Aes(AesRecords),
-    Rc4(Rc4Records),
+    Aes(Box<AesRecords>),
+    Rc4(Box<Rc4Records>),
 }
 
 impl fmt::Debug for RecordCipher {
@@ -111,8 +111,8 @@ impl RecordCipher {
             self.secret = next(&self.secret);
             self.generation += 1;
             self.suite = match self.suite {
-                Suite::Aes(_) => Suite::Aes(AesRecords::new(&self.secret)),
-                Suite::Rc4(_) => Suite::Rc4(Rc4Records::new(&self.secret)),
+                Suite::Aes(_) => Suite::Aes(Box::new(AesRecords::new(&self.secret))),
+                Suite::Rc4(_) => Suite::Rc4(Box::new(Rc4Records::new(&self.secret))),
             };
         }
     }
@@ -122,8 +122,8 @@ impl Suite {
     fn new(encryption: EncryptionInUse, secret: &Secret) -> Option<Suite> {
         match encryption {
             EncryptionInUse::None => None,
-            EncryptionInUse::Aes => Some(Suite::Aes(AesRecords::new(secret))),
-            EncryptionInUse::Rc4 => Some(Suite::Rc4(Rc4Records::new(secret))),
+            EncryptionInUse::Aes => Some(Suite::Aes(Box::new(AesRecords::new(secret)))),
+            EncryptionInUse::Rc4 => Some(Suite::Rc4(Box::new(Rc4Records::new(secret)))),
         }
     }
 }

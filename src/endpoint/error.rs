@@ -167,7 +167,7 @@ impl LoginError {
             LoginError::Decode(error) => error.state(),
             LoginError::NotStarted
             | LoginError::Unexpected { .. }
-            | LoginError::Rc4Unavailable
+            | LoginError::Rc4InFipsMode
             | LoginError::SealBroken
             | LoginError::NotSealed
             | LoginError::LostToOlder

@@ -129,9 +129,11 @@ const REFUSALS: &[Refusal] = {
     }
     use Side::{Acceptor, Initiator};
     &[
-        refusal(9641, 1, Acceptor, Negotiate, || {
+        refusal(28078, 1, Acceptor, Negotiate, || {
             let rc4 = Encryption::Required(Algorithms::Rc4);
-            Pair::connected(with_encryption(rc4, rc4))
+            let (a, mut b) = with_encryption(rc4, rc4);
+            b.fips_mode = true;
+            Pair::connected((a, b))
         }),
         refusal(9666, 1, Acceptor, Order, || {
             changed(|_, b| b.config.state = EndpointState::Disabled)

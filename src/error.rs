@@ -153,6 +153,8 @@ catalogue! {
     DATABASE_NO_QUORUM = 955, 14, false, "Database '{0}' is enabled for Database Mirroring, but neither the partner nor witness server instances are available: the database cannot be opened.";
     DATABASE_SYNCHRONIZING_ROLE = 956, 14, false, "Database '{0}' is enabled for Database Mirroring, but the database lacks quorum or its role is being switched, and cannot be opened. Check the partner and witness connections if configured.";
     DATABASE_DAMAGED = 926, 14, true, "Database '{0}' cannot be opened. It has been marked SUSPECT: {1}.";
+    LOG_LOST = 9003, 20, true, "The log of database '{0}' ends at {1}, although it was hardened up to {2}: the disk lost log. The database is not served by this copy.";
+    LOGS_DIFFER = 41951, 20, true, "The mirror's log of database '{0}' differs from the principal's before {1}, where the principal alone can have written it. One of the disks is damaged. No log is sent.";
     // The number's severity is the manual's 21; as a finding of recovery that goes on, it is ours.
     LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
     LOGIN_DATABASE = 4060, 11, false, "Cannot open database \"{0}\" requested by the login. The login failed.";
@@ -246,6 +248,7 @@ catalogue! {
     WITNESS_NO_ENTRY = 1402, 20, true, "Witness did not find an entry for database mirroring GUID {0}. A configuration mismatch exists. Retry the command, or reset the witness from one of the database mirroring partners.";
     MIRROR_BUSY = 1404, 16, false, "The command failed because the database mirror is busy. Reissue the command later.";
     ALREADY_MIRRORED = 1405, 16, false, "The database \"{0}\" is already enabled for database mirroring.";
+    FORCE_UNSAFE = 1406, 16, false, "Unable to force service safely. Remove database mirroring and recover database \"{0}\" to gain access.";
     REMOTE_UNRELATED = 1407, 16, false, "The remote copy of database \"{0}\" is not related to the local copy of the database.";
     REMOTE_NOT_RECOVERED_ENOUGH = 1408, 16, false, "The remote copy of database \"{0}\" is not recovered far enough to enable database mirroring or to join it to the availability group. You need to apply missing log records to the remote database by restoring the current log backups from the principal/primary database.";
     REMOTE_ALREADY_MIRRORED = 1410, 16, false, "The remote copy of database \"{0}\" is already enabled for database mirroring.";
@@ -275,6 +278,7 @@ catalogue! {
     REMOTE_MISSING = 1448, 16, false, "The remote copy of database \"{0}\" does not exist. Check the database name and reissue the command.";
     ADDRESS_SYNTAX = 1449, 16, false, "ALTER DATABASE command failed due to an invalid server connection string '{0}': {1}.";
     PARTNER_IS_SELF = 1452, 16, false, "The partner server instance name must be distinct from the server instance that manages the database. The ALTER DATABASE SET PARTNER command failed.";
+    CANNOT_FORCE = 1455, 16, false, "The database mirroring service cannot be forced for database \"{0}\" because the database is not in the correct state to become the principal database.";
     REMOTE_MIRRORED_ELSEWHERE = 1460, 16, false, "The database \"{0}\" is already configured for database mirroring on the remote server. Drop database mirroring on the remote server to establish a new partner.";
     REMOTE_NOT_RECOVERING = 1464, 16, false, "The database \"{0}\" is not in a recovering state which is required for a mirror database or secondary database. The remote database must be restored using WITH NORECOVERY.";
     NOT_FULL_RECOVERY = 1465, 16, false, "Database \"{0}\" is not in full recovery mode on each of the server instances. The full recovery model is required for a database to participate in database mirroring.";

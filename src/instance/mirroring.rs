@@ -42,12 +42,12 @@ impl Instance {
             PartnerOption::Timeout(seconds) => {
                 self.command(connection, name, Command::Timeout { seconds: *seconds })
             }
-            PartnerOption::ForceServiceAllowDataLoss => {
-                Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS"]))
+            PartnerOption::ForceServiceAllowDataLoss => self.command(connection, name, Command::ForceService),
+            PartnerOption::Resume => self.command(connection, name, Command::Resume),
+            PartnerOption::Suspend => self.command(connection, name, Command::Suspend),
+            PartnerOption::Safety(level) => {
+                self.command(connection, name, Command::Safety { safety: *level })
             }
-            PartnerOption::Resume => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER RESUME"])),
-            PartnerOption::Suspend => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER SUSPEND"])),
-            PartnerOption::Safety(_) => Err(msg::NOT_SUPPORTED.with(&[&"SET PARTNER SAFETY"])),
         }
     }
 
@@ -159,6 +159,7 @@ impl Instance {
             database: name.clone(),
             family,
             partner: address.clone(),
+            last_epoch: self.database(name.as_str()).map_or(1, Database::last_epoch),
         };
         if restoring {
             let partner = Partner::waiting_mirror(self.identity(), setting);
@@ -540,7 +541,7 @@ impl Instance {
             .values()
             .filter_map(|d| {
                 let session = d.session.as_ref()?;
-                let seconds = session.record().timeout_seconds;
+                let seconds = session.record().timeout_in_force();
                 let at = if d.links.witness == Some(connection) {
                     session.witness_address()?.clone()
                 } else {
@@ -582,7 +583,7 @@ impl Instance {
             return;
         };
         let Some(session) = &database.session else { return };
-        let seconds = session.record().timeout_seconds;
+        let seconds = session.record().timeout_in_force();
         if database.timeout_applied == seconds {
             return;
         }
@@ -601,12 +602,12 @@ impl Instance {
             .databases
             .values()
             .filter_map(|d| d.session.as_ref())
-            .map(|s| s.record().timeout_seconds);
+            .map(|s| s.record().timeout_in_force());
         let witnessed = self
             .witnesses
             .values()
             .filter_map(Witness::record)
-            .map(|r| r.timeout_seconds);
+            .map(|r| r.timeout_in_force());
         let Some(seconds) = shortest.chain(witnessed).min() else {
             return;
         };

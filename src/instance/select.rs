@@ -309,8 +309,8 @@ impl Instance {
                 role_sequence_number: record.role_sequence,
                 mirroring_guid: record.session,
                 family_guid: record.family,
-                is_suspended: false,
-                is_suspended_sequence_number: 0,
+                is_suspended: record.suspended,
+                is_suspended_sequence_number: record.suspend_sequence,
                 partner_sync_state: sync,
             }
         };
@@ -590,7 +590,7 @@ fn mirroring_row(id: i64, database: &Database, session: &Partner) -> DatabaseMir
         mirroring_witness_name: record.witness.as_ref().map(ToString::to_string),
         mirroring_witness_state: session.witness_state().map(Into::into),
         mirroring_failover_lsn: Some(session.failover_lsn()),
-        mirroring_connection_timeout: Some(u32::from(record.timeout_seconds)),
+        mirroring_connection_timeout: Some(u32::from(record.timeout_in_force())),
         mirroring_redo_queue: None,
         mirroring_redo_queue_type: Some("UNLIMITED"),
         mirroring_end_of_log_lsn: Some(database.log.hardened()),

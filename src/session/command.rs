@@ -8,14 +8,15 @@
 //! session is synchronized. So a failover becomes possible only after everybody who must respect it knows of it. Taking
 //! the witness away goes the other way round: the mirror first.
 
-use std::time::Duration;
-
 use super::failover;
-use super::partner::{Pair, Partner, Report, Stage, Then};
+use super::introduction::Report;
+use super::partner::{Pair, Partner, Stage, Then};
 use super::{COMMAND_SLACK, Command, Outbox, PING_INTERVAL, SessionOutput, start};
 use crate::error::{SqlError, msg};
 use crate::log::Log;
-use crate::types::{LinkState, MirroringState, PartnerRole, ServerAddress, SessionEvent, Timestamp};
+use crate::types::{
+    LinkState, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
+};
 use crate::wire::mirroring::{Body, LogPosition, Message, Open};
 
 /// The least partner timeout; smaller values mean this one. Source: documented.
@@ -27,16 +28,23 @@ const TIMEOUT_SECONDS_MAX: i64 = 32767;
 #[derive(Debug)]
 pub(super) struct Running {
     pub deadline: Timestamp,
-    kind: Kind,
+    pub kind: Kind,
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Start {
         asked: bool,
     },
     Failover,
     Timeout,
+    Suspend,
+    Resume,
+    Safety {
+        safety: Safety,
+        sequence: u32,
+    },
+    Force,
     SetWitness {
         address: ServerAddress,
         step: WitnessStep,
@@ -48,7 +56,7 @@ enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WitnessStep {
+pub(super) enum WitnessStep {
     Reaching {
         accepted: bool,
         reached: bool,
@@ -57,8 +65,10 @@ enum WitnessStep {
     Recording {
         sequence: u32,
     },
-    /// The witness records that the session is synchronized.
-    Telling,
+    /// The witness records whether the session is synchronized.
+    Telling {
+        synchronized: bool,
+    },
 }
 
 impl Running {
@@ -77,7 +87,7 @@ impl Partner {
         self.command.is_some()
     }
 
-    pub(super) fn on_command(&mut self, now: Timestamp, command: Command, out: &mut Outbox) {
+    pub(super) fn on_command(&mut self, now: Timestamp, command: Command, log: &Log, out: &mut Outbox) {
         if command == Command::Off {
             return self.off(out);
         }
@@ -86,14 +96,14 @@ impl Partner {
         } else if self.stage != Stage::Running {
             Some(msg::NOT_MIRRORED.with(&[&self.record.database]))
         } else {
-            self.run(now, command, out).err()
+            self.run(now, command, log, out).err()
         };
         if let Some(error) = refusal {
             out.push(SessionOutput::CommandDone(Err(error)));
         }
     }
 
-    fn run(&mut self, now: Timestamp, command: Command, out: &mut Outbox) -> Result<(), SqlError> {
+    fn run(&mut self, now: Timestamp, command: Command, log: &Log, out: &mut Outbox) -> Result<(), SqlError> {
         match command {
             Command::Off => {
                 self.off(out);
@@ -101,7 +111,11 @@ impl Partner {
             }
             Command::Failover => self.fail_over(now, out),
             Command::Timeout { seconds } => self.set_timeout(now, seconds, out),
-            Command::SetWitness { address } => self.set_witness(now, address, out),
+            Command::Suspend => self.suspend(now, out),
+            Command::Resume => self.resume(now, out),
+            Command::Safety { safety } => self.set_safety(now, safety, out),
+            Command::ForceService => self.force_service(now, log, out),
+            Command::SetWitness { address } => self.set_witness(now, address, log, out),
             Command::WitnessOff => self.witness_off(now, None, out),
         }
     }
@@ -156,6 +170,7 @@ impl Partner {
         &mut self,
         now: Timestamp,
         address: ServerAddress,
+        log: &Log,
         out: &mut Outbox,
     ) -> Result<(), SqlError> {
         self.check_principal()?;
@@ -165,7 +180,7 @@ impl Partner {
         if address == self.record.partner {
             return Err(msg::WITNESS_IS_PARTNER.error());
         }
-        if self.pair != Pair::Established || !self.is_synchronized() {
+        if !self.is_caught_up(log) {
             return Err(msg::WITNESS_NEEDS_ALL.error());
         }
         if self.record.witness.is_some() {
@@ -173,6 +188,12 @@ impl Partner {
         }
         self.reach_witness(now, address, out);
         Ok(())
+    }
+
+    /// Whether the mirror is connected and has all log: SYNCHRONIZED or, with SAFETY OFF, nothing left to harden.
+    fn is_caught_up(&self, log: &Log) -> bool {
+        let nothing_left = self.record.safety == Safety::Off && self.peer_hardened == log.hardened();
+        self.pair == Pair::Established && !self.record.suspended && (self.is_synchronized() || nothing_left)
     }
 
     fn reach_witness(&mut self, now: Timestamp, address: ServerAddress, out: &mut Outbox) {
@@ -218,17 +239,23 @@ impl Partner {
         Ok(())
     }
 
-    fn check_principal(&self) -> Result<(), SqlError> {
+    pub(super) fn check_principal(&self) -> Result<(), SqlError> {
         match self.record.role {
             PartnerRole::Principal => Ok(()),
             PartnerRole::Mirror => Err(msg::NOT_PRINCIPAL.with(&[&self.record.database])),
         }
     }
 
-    fn begin_command(&mut self, now: Timestamp, kind: Kind) {
-        let timeout = Duration::from_secs(u64::from(self.record.timeout_seconds));
-        let deadline = now + timeout + PING_INTERVAL + COMMAND_SLACK;
+    pub(super) fn begin_command(&mut self, now: Timestamp, kind: Kind) {
+        let deadline = now + self.record.timeout() + PING_INTERVAL + COMMAND_SLACK;
         self.command = Some(Running { deadline, kind });
+    }
+
+    /// A FAILOVER ends well when it was one; this partner may have lost its role otherwise meanwhile.
+    pub(super) fn end_failover_command(&mut self, by: SwitchKind, out: &mut Outbox) {
+        if by == SwitchKind::Manual {
+            self.finish_command(Ok(()), out);
+        }
     }
 
     /// Ends the command under way, if there is one.
@@ -265,6 +292,7 @@ impl Partner {
             family: self.record.family,
             name: self.identity.name.clone(),
             log: Partner::log_position(log),
+            epoch_base: self.record.epoch_base,
             configuration: self.record.configuration(),
         };
         self.to_partner(Body::Open(Box::new(open)), out);
@@ -288,7 +316,13 @@ impl Partner {
         self.persist(record, Then::SessionStarted { log }, out);
     }
 
-    pub(super) fn after_session_started(&mut self, theirs: &LogPosition, log: &Log, out: &mut Outbox) {
+    pub(super) fn after_session_started(
+        &mut self,
+        now: Timestamp,
+        theirs: &LogPosition,
+        log: &Log,
+        out: &mut Outbox,
+    ) {
         self.stage = Stage::Running;
         self.sent = theirs.end.min(log.hardened());
         self.peer_hardened = self.sent.min(theirs.hardened);
@@ -298,7 +332,7 @@ impl Partner {
         self.set_state(MirroringState::Synchronizing, Some(0), out);
         out.log(msg::ACTIVE_PRINCIPAL.with(&[&self.record.database]));
         self.emit_serving("the session starts", out);
-        self.ship(out);
+        self.ship(now, out);
         self.finish_command(Ok(()), out);
     }
 
@@ -370,7 +404,9 @@ impl Partner {
                 self.record_witness(out);
                 true
             }
-            Some(WitnessStep::Telling) if report.synchronized && report.answers == self.witness_request => {
+            Some(WitnessStep::Telling { synchronized })
+                if report.synchronized == synchronized && report.answers == self.witness_request =>
+            {
                 if self.is_synchronized() {
                     self.set_state(MirroringState::Synchronized, Some(1), out);
                 }
@@ -427,11 +463,26 @@ impl Partner {
                 record.configuration_sequence = sequence;
                 self.persist(record, Then::WitnessRemoved { next }, out);
             }
+            Some(Running {
+                kind:
+                    Kind::Safety {
+                        safety,
+                        sequence: awaited,
+                    },
+                ..
+            }) if *awaited == sequence => {
+                let safety = *safety;
+                self.record_safety(safety, sequence, out);
+            }
             _ if self.witness_step() == Some(WitnessStep::Recording { sequence }) => {
-                self.set_witness_step(WitnessStep::Telling);
-                self.tell_witness(now, true, out);
+                let synchronized = self.is_synchronized();
+                self.set_witness_step(WitnessStep::Telling { synchronized });
+                self.tell_witness(now, synchronized, out);
             }
             _ => {}
+        }
+        if !self.is_stalled() && self.record.suspended && sequence == self.record.configuration_sequence {
+            self.on_suspension_configured(now, out);
         }
     }
 
@@ -489,9 +540,13 @@ impl Partner {
             self.to_partner(Body::WitnessReached { reached: false }, out);
             return true;
         }
+        if self.record.witness.is_some() && self.takeover.is_none() {
+            let error = msg::REMOTE_TIMED_OUT.with(&[&self.record.partner]);
+            self.end_force_command(Err(error), out);
+        }
         match self.witness_step() {
             Some(WitnessStep::Reaching { .. }) => self.refused_in_command(out),
-            Some(WitnessStep::Recording { .. } | WitnessStep::Telling) => {
+            Some(WitnessStep::Recording { .. } | WitnessStep::Telling { .. }) => {
                 self.finish_command(Err(msg::WITNESS_CHANGE_UNCERTAIN.error()), out);
                 false
             }
@@ -511,10 +566,10 @@ impl Partner {
             Kind::Start { asked: false } => {
                 self.abandon_start(msg::PARTNER_NOT_FOUND.with(&[&self.record.partner]), out);
             }
-            Kind::Failover => {
+            Kind::Failover | Kind::Resume | Kind::Safety { .. } => {
                 self.finish_command(Err(msg::REMOTE_TIMED_OUT.with(&[&self.record.partner])), out);
             }
-            Kind::Timeout => {}
+            Kind::Timeout | Kind::Suspend | Kind::Force => {}
             Kind::SetWitness { .. } | Kind::WitnessOff { .. } => {
                 self.give_witness_up(msg::WITNESS_CHANGE_UNCERTAIN.error(), out);
             }
@@ -537,7 +592,13 @@ impl Partner {
                 };
                 self.give_witness_up(error, out);
             }
-            Kind::Failover | Kind::Timeout | Kind::WitnessOff { .. } => {
+            Kind::Failover
+            | Kind::Timeout
+            | Kind::Suspend
+            | Kind::Resume
+            | Kind::Safety { .. }
+            | Kind::Force
+            | Kind::WitnessOff { .. } => {
                 self.finish_command(Err(msg::REMOTE_TIMED_OUT.with(&[&self.record.partner])), out);
             }
         }

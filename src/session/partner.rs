@@ -9,18 +9,17 @@ use std::collections::VecDeque;
 use super::command::Running;
 use super::mirror::{Opening, Takeover};
 use super::principal::Gate;
-use super::quorum::{Tie, Verdict, verdict};
 use super::{
     LinkLoss, Outbox, PartnerInput, PartnerRecord, ROLE_SEQUENCE_FIRST, SessionOutput,
     TIMEOUT_SECONDS_DEFAULT, Ticket,
 };
 use crate::error::msg;
-use crate::log::Log;
+use crate::log::{Log, LogBlock};
 use crate::types::{
     DatabaseName, Guid, LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress,
     SessionEvent, SwitchKind, Timestamp,
 };
-use crate::wire::mirroring::{Body, Configuration, EPOCHS_MAX, LogPosition, Message, WitnessAttach};
+use crate::wire::mirroring::{Body, Configuration, EPOCHS_MAX, LogPosition, Message};
 
 /// Who this instance is, and what a partner must know to begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,9 +45,9 @@ pub struct Partner {
     /// Whether the links are up as far as inputs have been handled; the `_now` fields run ahead while stalled.
     pub(super) partner_up: bool,
     pub(super) witness_up: bool,
-    partner_up_now: bool,
-    witness_up_now: bool,
-    witness_tried: bool,
+    pub(super) partner_up_now: bool,
+    pub(super) witness_up_now: bool,
+    pub(super) witness_tried: bool,
     /// The last number given to a greeting or a request; see [`Partner::number`].
     last_number: u64,
     pub(super) my_link: u64,
@@ -69,6 +68,10 @@ pub struct Partner {
     pub(super) peer_hardened: Lsn,
     pub(super) peer_redone: Lsn,
     pub(super) prepared: bool,
+    /// The log ends before what is known to have been hardened on both partners: the disk lost some of it.
+    pub(super) damaged: bool,
+    /// The partners' logs differ where neither may: nothing is started on this link.
+    pub(super) divergent: bool,
     /// The configuration sequence that the last `Start` carried.
     pub(super) configuration_sent: u32,
 
@@ -146,15 +149,31 @@ pub(super) enum Then {
     SynchronizedRecorded,
     TakeoverPending,
     PendingCleared,
-    TakenOver(SwitchKind),
+    TakenOver {
+        kind: SwitchKind,
+        was_synchronized: bool,
+    },
     /// Principal: the higher role sequence is the partner's.
     BecameMirror {
         by: SwitchKind,
     },
     AdoptedSequence,
     FailoverPending,
-    RoleTakenBack {
+    /// Principal: what the mirror's greeting brought is recorded, and a manual failover that did not happen is over.
+    Settled {
         log: Option<LogPosition>,
+        taken_back: bool,
+    },
+    /// A SUSPEND given here, or one that the mirror told of.
+    Suspended,
+    /// Principal: start from what the mirror's log has in common with this one.
+    Resumed {
+        log: LogPosition,
+    },
+    SafetySet,
+    /// Principal: let the mirror take over what this disk lost.
+    HandingOver {
+        end: Lsn,
     },
     ConfigurationRecorded,
     TimeoutSet,
@@ -172,6 +191,8 @@ pub struct Setting {
     pub family: Guid,
     /// The partner's address, as the statement gave it.
     pub partner: ServerAddress,
+    /// The number of the last block of the local log, 1 if it has none.
+    pub last_epoch: RoleSequence,
 }
 
 impl Partner {
@@ -184,16 +205,22 @@ impl Partner {
             started: false,
             role: PartnerRole::Mirror,
             role_sequence: ROLE_SEQUENCE_FIRST,
+            owner_since: ROLE_SEQUENCE_FIRST,
+            epoch_base: setting.last_epoch.saturating_sub(ROLE_SEQUENCE_FIRST),
             partner: setting.partner,
             partner_name: String::new(),
             witness: None,
             safety: Safety::Full,
             safety_sequence: 1,
             timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
+            suspended: false,
+            suspend_sequence: 1,
             configuration_sequence: 0,
             failover_lsn: Lsn::ZERO,
             synchronized: false,
             takeover_pending: None,
+            takeover_forced: false,
+            reverting: false,
             failover_pending: false,
         };
         Partner::new(identity, record, Stage::Waiting)
@@ -223,10 +250,14 @@ impl Partner {
     }
 
     fn new(identity: Identity, record: PartnerRecord, stage: Stage) -> Partner {
+        let state = match record.suspended {
+            true => MirroringState::Suspended,
+            false => MirroringState::Disconnected,
+        };
         Partner {
             identity,
             stage,
-            state: (stage == Stage::Running).then_some(MirroringState::Disconnected),
+            state: (stage == Stage::Running).then_some(state),
             serving: false,
             failover_lsn: record.failover_lsn,
             record,
@@ -250,6 +281,8 @@ impl Partner {
             peer_hardened: Lsn::ZERO,
             peer_redone: Lsn::ZERO,
             prepared: false,
+            damaged: false,
+            divergent: false,
             configuration_sent: 0,
             redo_asked: Lsn::ZERO,
             synchronize_at: None,
@@ -281,6 +314,11 @@ impl Partner {
             (Stage::Starting, _) => self.begin_start(now),
             (_, PartnerRole::Principal) => {
                 log.mark_redone(log.hardened());
+                self.damaged = log.end() < self.record.failover_lsn;
+                if self.damaged {
+                    let known = self.record.failover_lsn;
+                    out.log(msg::LOG_LOST.with(&[&self.record.database, &log.end(), &known]));
+                }
                 self.consider_service("the database is recovered", out);
                 if !self.serving {
                     out.log(msg::RECOVERY_BYPASSED_QUORUM.with(&[&self.record.database]));
@@ -357,6 +395,11 @@ impl Partner {
 
     pub fn role_sequence(&self) -> RoleSequence {
         self.record.role_sequence
+    }
+
+    /// The number that blocks generated now carry.
+    pub fn epoch(&self) -> RoleSequence {
+        self.record.epoch()
     }
 
     /// `mirroring_failover_lsn`: the latest LSN known to be hardened on both partners.
@@ -482,6 +525,7 @@ impl Partner {
             start: log.start(),
             end: log.end(),
             hardened: log.hardened(),
+            check: log.blocks().last().map_or(0, LogBlock::crc),
             epochs,
         }
     }
@@ -516,128 +560,6 @@ impl Partner {
         self.step = Some(Step::Truncate { to, then });
     }
 
-    pub(super) fn set_state(&mut self, to: MirroringState, trace_id: Option<u8>, out: &mut Outbox) {
-        let from = self.state.replace(to);
-        if from != Some(to) || trace_id.is_some() {
-            out.emit(SessionEvent::State {
-                database: self.record.database.clone(),
-                role: self.record.role,
-                from,
-                to,
-                trace_id,
-            });
-        }
-    }
-
-    pub(super) fn emit_links(&self, out: &mut Outbox) {
-        out.emit(SessionEvent::Links {
-            database: self.record.database.clone(),
-            partner: self.partner_state(),
-            witness: self.witness_state(),
-        });
-    }
-
-    pub(super) fn note(&self, text: impl Into<String>, out: &mut Outbox) {
-        out.emit(SessionEvent::Note {
-            database: self.record.database.clone(),
-            text: text.into(),
-        });
-    }
-
-    /// Notes role and sequence as they are now recorded; `by` if the role changed hands.
-    pub(super) fn emit_role(&self, from: Option<PartnerRole>, by: Option<SwitchKind>, out: &mut Outbox) {
-        out.emit(SessionEvent::Role {
-            database: self.record.database.clone(),
-            from,
-            to: self.record.role,
-            role_sequence: self.record.role_sequence,
-        });
-        if let (Some(from), Some(by)) = (from, by) {
-            let why = match by {
-                SwitchKind::Automatic => "Automatic Failover",
-                SwitchKind::Manual => "Manual Failover",
-                SwitchKind::Forced => "Forced Service",
-            };
-            out.log(msg::ROLE_CHANGE.with(&[&self.record.database, &from, &self.record.role, &why]));
-        }
-    }
-
-    pub(super) fn note_configured(&self, out: &mut Outbox) {
-        out.emit(SessionEvent::Configured {
-            database: self.record.database.clone(),
-            session: self.record.session,
-            role: self.record.role,
-            partner: self.record.partner.clone(),
-        });
-    }
-
-    /// How this side stands to the partner and to the witness, for the quorum rule.
-    pub(super) fn ties(&self) -> (Tie, Option<Tie>) {
-        let tie = |up, confirmed| match (up, confirmed) {
-            (false, _) => Tie::Down,
-            (true, false) => Tie::Up,
-            (true, true) => Tie::Confirmed,
-        };
-        let partner = tie(self.partner_up && self.partner_up_now, self.partner_confirmed);
-        let witness = tie(self.witness_up && self.witness_up_now, self.witness_confirmed);
-        (partner, self.record.witness.as_ref().map(|_| witness))
-    }
-
-    /// Serves or stops serving, as role, pending failover and quorum say.
-    pub(super) fn consider_service(&mut self, reason: &'static str, out: &mut Outbox) {
-        let (partner, witness) = self.ties();
-        let owns = self.is_principal() && !self.record.failover_pending;
-        match (owns, verdict(self.serving, partner, witness)) {
-            (true, Verdict::Serve) => self.serve(reason, out),
-            (true, Verdict::Keep) => {}
-            (true, Verdict::Stop) => {
-                if self.stop_serving(
-                    "neither the partner nor the witness confirms the principal role",
-                    out,
-                ) {
-                    self.set_state(MirroringState::Disconnected, Some(10), out);
-                }
-            }
-            (false, _) => {
-                self.stop_serving(reason, out);
-            }
-        }
-    }
-
-    fn serve(&mut self, reason: &'static str, out: &mut Outbox) {
-        if self.record.witness.is_none() && !self.partner_confirmed {
-            self.gate = Gate::Open;
-        }
-        if !self.serving {
-            self.serving = true;
-            out.push(SessionOutput::Serve(true));
-            self.emit_serving(reason, out);
-        }
-    }
-
-    /// Ends service and what waits on it; whether there was any. From here on nothing is confirmed before a partner or
-    /// the witness has confirmed the role anew.
-    pub(super) fn stop_serving(&mut self, reason: &'static str, out: &mut Outbox) -> bool {
-        if !self.serving {
-            return false;
-        }
-        self.serving = false;
-        self.gate = Gate::Closed;
-        out.push(SessionOutput::Serve(false));
-        out.push(SessionOutput::CutClients { reason });
-        self.emit_serving(reason, out);
-        true
-    }
-
-    pub(super) fn emit_serving(&self, reason: &str, out: &mut Outbox) {
-        out.emit(SessionEvent::Serving {
-            database: self.record.database.clone(),
-            serving: self.serving,
-            role_sequence: self.record.role_sequence,
-            reason: reason.to_owned(),
-        });
-    }
-
     /// The session ends here; the database stays as it is.
     pub(super) fn remove(&mut self, out: &mut Outbox) {
         self.finish_command(Err(msg::REMOTE_TIMED_OUT.with(&[&self.record.partner])), out);
@@ -658,8 +580,8 @@ impl Partner {
             PartnerInput::WitnessUp => self.on_witness_up(now, out),
             PartnerInput::WitnessDown { .. } => self.on_witness_down(out),
             PartnerInput::FromPartner(message) => self.on_partner_message(now, message, log, out),
-            PartnerInput::FromWitness(message) => self.on_witness_message(message, log, out),
-            PartnerInput::Command(command) => self.on_command(now, command, out),
+            PartnerInput::FromWitness(message) => self.on_witness_message(now, message, log, out),
+            PartnerInput::Command(command) => self.on_command(now, command, log, out),
             PartnerInput::Wake => self.on_wake(now, out),
             PartnerInput::Appended
             | PartnerInput::Hardened { .. }
@@ -669,127 +591,8 @@ impl Partner {
         }
     }
 
-    fn on_witness_up(&mut self, now: Timestamp, out: &mut Outbox) {
-        if self.witness_up {
-            self.on_witness_down(out);
-        }
-        self.witness_up = true;
-        self.witness_tried = true;
-        if !self.witness_reached(out) {
-            self.attach(now, out);
-        }
-    }
-
-    fn on_witness_down(&mut self, out: &mut Outbox) {
-        self.witness_up = false;
-        self.witness_tried = true;
-        let known = std::mem::take(&mut self.witness_confirmed);
-        if self.witness_lost_in_command(out) {
-            return;
-        }
-        self.disarm();
-        if self.record.witness.is_none() {
-            return;
-        }
-        if known {
-            self.emit_links(out);
-        }
-        match (self.record.role, self.state) {
-            (PartnerRole::Principal, _) => {
-                if known && self.state == Some(MirroringState::Synchronized) {
-                    self.set_state(MirroringState::Synchronized, Some(2), out);
-                }
-                self.consider_service("the witness was lost", out);
-            }
-            (PartnerRole::Mirror, Some(MirroringState::Synchronized)) if known => {
-                self.set_state(MirroringState::Synchronized, Some(4), out);
-            }
-            (PartnerRole::Mirror, Some(MirroringState::Disconnected)) if known => {
-                self.set_state(MirroringState::Disconnected, Some(10), out);
-            }
-            _ => {}
-        }
-    }
-
-    /// Introduces this partner, as it is now, to the witness.
-    pub(super) fn attach(&mut self, now: Timestamp, out: &mut Outbox) {
-        let configured = self.record.witness.is_some() || self.inviting();
-        if !self.witness_up || !configured || self.stage != Stage::Running {
-            return;
-        }
-        self.witness_link = self.number(now);
-        self.witness_request = self.witness_link;
-        let synchronized = self.is_principal() && self.gate == Gate::Closed && self.is_synchronized();
-        if synchronized {
-            self.witness_veto = false;
-        }
-        let attach = WitnessAttach {
-            invite: self.inviting(),
-            database: self.record.database.clone(),
-            family: self.record.family,
-            name: self.identity.name.clone(),
-            partner_name: self.record.partner_name.clone(),
-            role: self.record.role,
-            safety: self.record.safety,
-            safety_sequence: self.record.safety_sequence,
-            timeout_seconds: self.record.timeout_seconds,
-            synchronized: synchronized && !self.inviting(),
-        };
-        self.to_witness(Body::WitnessAttach(Box::new(attach)), out);
-    }
-
     pub(super) fn is_synchronized(&self) -> bool {
         self.state == Some(MirroringState::Synchronized)
-    }
-
-    fn on_witness_message(&mut self, message: Message, log: &mut Log, out: &mut Outbox) {
-        if message.session != self.record.session || !self.witness_up {
-            return;
-        }
-        match message.body {
-            Body::WitnessReport {
-                answers,
-                owner,
-                synchronized,
-            } if message.link == self.witness_link => {
-                let report = Report {
-                    answers,
-                    mine: owner == self.identity.name,
-                    role_sequence: message.role_sequence,
-                    synchronized,
-                };
-                self.on_report(report, log, out);
-            }
-            Body::TakeoverDenied { denial, .. } if message.link == self.witness_link => {
-                self.on_denied(denial, out);
-            }
-            Body::WitnessRefused { .. } | Body::Removed | Body::NoSession => {
-                if self.refused_in_command(out) {
-                    return;
-                }
-                if self.record.witness.is_some() {
-                    out.log(msg::WITNESS_NO_ENTRY.with(&[&self.record.session]));
-                }
-                self.on_witness_down(out);
-            }
-            _ => {}
-        }
-    }
-
-    fn on_report(&mut self, report: Report, log: &mut Log, out: &mut Outbox) {
-        let known = std::mem::replace(&mut self.witness_confirmed, true);
-        if self.is_principal() {
-            self.on_report_to_principal(&report, out);
-        } else {
-            self.on_report_to_mirror(&report, log, out);
-        }
-        if self.witness_confirmed != known && self.record.witness.is_some() {
-            self.emit_links(out);
-            if self.witness_confirmed && self.is_synchronized() {
-                let trace_id = if self.is_principal() { 1 } else { 3 };
-                self.set_state(MirroringState::Synchronized, Some(trace_id), out);
-            }
-        }
     }
 
     fn on_wake(&mut self, now: Timestamp, out: &mut Outbox) {
@@ -835,17 +638,29 @@ impl Partner {
     fn go_on(&mut self, now: Timestamp, then: Then, log: &mut Log, out: &mut Outbox) {
         match then {
             Then::Opened => self.after_opened(log, out),
-            Then::SessionStarted { log: theirs } => self.after_session_started(&theirs, log, out),
+            Then::SessionStarted { log: theirs } => self.after_session_started(now, &theirs, log, out),
             Then::CutBack { from, configuration } => self.record_start(from, &configuration, log, out),
             Then::StartRecorded => self.after_start_recorded(now, log, out),
             Then::SynchronizedRecorded => self.after_synchronized(out),
             Then::TakeoverPending => self.request_takeover(now, out),
             Then::PendingCleared => {}
-            Then::TakenOver(kind) => self.after_taken_over(now, kind, log, out),
+            Then::TakenOver {
+                kind,
+                was_synchronized,
+            } => {
+                self.after_taken_over(now, kind, was_synchronized, log, out);
+            }
             Then::BecameMirror { by } => self.after_became_mirror(now, by, log, out),
             Then::AdoptedSequence => self.after_adopted(now, log, out),
             Then::FailoverPending => {}
-            Then::RoleTakenBack { log: theirs } => self.after_role_taken_back(now, theirs.as_ref(), log, out),
+            Then::Settled {
+                log: theirs,
+                taken_back,
+            } => self.after_settled(now, theirs.as_ref(), taken_back, log, out),
+            Then::Suspended => self.after_suspended(now, out),
+            Then::Resumed { log: theirs } => self.after_resumed(now, &theirs, log, out),
+            Then::HandingOver { end } => self.after_handing_over(end, log, out),
+            Then::SafetySet => self.after_safety_set(now, out),
             Then::ConfigurationRecorded => self.after_configuration(now, out),
             Then::TimeoutSet => self.after_timeout_set(now, out),
             Then::WitnessAdded => self.after_witness_added(out),
@@ -863,24 +678,4 @@ impl Partner {
             _ => {}
         }
     }
-
-    /// Quorum is lost the moment both links are, even while a durable step is under way.
-    fn stop_without_links(&mut self, out: &mut Outbox) {
-        if self.step.is_some() && self.is_principal() && self.stage == Stage::Running {
-            let lost = self.record.witness.is_some() && !self.partner_up_now && !self.witness_up_now;
-            if lost {
-                self.stop_serving("neither the partner nor the witness is connected", out);
-            }
-        }
-    }
-}
-
-/// What the witness said its record holds.
-#[derive(Debug)]
-pub(super) struct Report {
-    pub answers: u64,
-    /// This instance is the owner of the principal role.
-    pub mine: bool,
-    pub role_sequence: RoleSequence,
-    pub synchronized: bool,
 }

@@ -2,11 +2,14 @@
 
 use super::Outbox;
 use super::greeting::{self, Claim, Reading};
-use super::partner::{Pair, Partner, Report, Stage, Then};
+use super::introduction::Report;
+use super::partner::{Pair, Partner, Stage, Then};
 use crate::error::msg;
-use crate::log::Log;
-use crate::types::{Lsn, MirroringState, PartnerRole, RoleSequence, SessionEvent, SwitchKind, Timestamp};
-use crate::wire::mirroring::{Body, Hello, LogPosition, Message};
+use crate::log::{Log, LogBlock};
+use crate::types::{
+    Lsn, MirroringState, PartnerRole, RoleSequence, Safety, SessionEvent, SwitchKind, Timestamp,
+};
+use crate::wire::mirroring::{Body, Configuration, Hello, LogPosition, Message};
 
 /// How many blocks, and how many bytes beyond the first block, may be on their way to the mirror.
 const SEND_WINDOW_BLOCKS: usize = 64;
@@ -21,6 +24,17 @@ pub(super) enum Gate {
     Closing,
     /// They do.
     Closed,
+}
+
+/// What the mirror's log is to the principal's, up to where their numbers agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    /// Nothing speaks against it: what the mirror has beyond is of another principal and will be cut off.
+    Fits,
+    /// The mirror holds log that this principal generated and has lost.
+    Ahead,
+    /// They hold different log where this principal alone can have generated it.
+    Differs,
 }
 
 impl Partner {
@@ -58,14 +72,15 @@ impl Partner {
         if self.is_principal() {
             self.mirror_lost(now, was, out);
         } else {
-            self.principal_lost(now, out);
+            self.principal_lost(now, was, out);
         }
     }
 
     fn mirror_lost(&mut self, now: Timestamp, was: Pair, out: &mut Outbox) {
         self.prepared = false;
-        if self.state != Some(MirroringState::Disconnected) {
-            self.set_state(MirroringState::Disconnected, Some(6), out);
+        self.divergent = false;
+        if was == Pair::Established || self.state != Some(self.apart()) {
+            self.set_state(self.apart(), Some(6), out);
         }
         let served = self.serving;
         self.consider_service("the mirror was lost", out);
@@ -73,9 +88,17 @@ impl Partner {
             self.gate = Gate::Closed;
             self.tell_witness(now, false, out);
         } else if self.serving && served && was == Pair::Established {
-            self.set_state(MirroringState::Disconnected, Some(12), out);
+            self.show_exposed(out);
             self.tell_witness(now, false, out);
         }
+        self.settle_suspension(now, out);
+    }
+
+    /// A principal that serves without its mirror. Event 12 belongs to the synchronous mode, and a session that is
+    /// suspended has said so already.
+    pub(super) fn show_exposed(&mut self, out: &mut Outbox) {
+        let exposed = self.record.safety == Safety::Full && !self.record.suspended;
+        self.set_state(self.apart(), exposed.then_some(12), out);
     }
 
     /// Greets the partner on the present link with what this side is now.
@@ -94,8 +117,10 @@ impl Partner {
             name: self.identity.name.clone(),
             synchronized: self.record.synchronized,
             takeover_pending: self.record.takeover_pending,
+            takeover_forced: self.record.takeover_forced,
             failover_pending: self.record.failover_pending,
             log: Partner::log_position(log),
+            configuration: self.record.configuration(),
         };
         self.to_partner(Body::Hello(hello), out);
     }
@@ -116,6 +141,9 @@ impl Partner {
         }
         match message.body {
             Body::Removed | Body::NoSession => {
+                if self.witness_up {
+                    self.to_witness(Body::Removed, out);
+                }
                 self.note("the partner has no such session any more", out);
                 self.remove(out);
             }
@@ -173,6 +201,7 @@ impl Partner {
             role: self.record.role,
             role_sequence: self.record.role_sequence,
             takeover_pending: self.record.takeover_pending.is_some(),
+            takeover_forced: self.record.takeover_forced,
             failover_pending: self.record.failover_pending,
             vetoed: self.witness_veto,
         };
@@ -180,20 +209,26 @@ impl Partner {
             role: hello.role,
             role_sequence,
             takeover_pending: hello.takeover_pending.is_some(),
+            takeover_forced: hello.takeover_forced,
             failover_pending: hello.failover_pending,
             vetoed: false,
         };
         match greeting::read(&mine, &theirs) {
-            Reading::Start => self.send_start(&hello.log, log, out),
-            Reading::TakeRoleBack => {
-                self.take_role_back(Some(hello.log.clone()), out);
-            }
+            Reading::Start | Reading::TakeRoleBack => self.settle(hello, log, out),
             Reading::Supersede => {
                 let to = self.record.role_sequence.saturating_add(2);
                 self.to_partner(Body::Supersede { to }, out);
             }
             Reading::Adopt => self.adopt(role_sequence, out),
-            Reading::BecomeMirror => self.become_mirror(role_sequence, SwitchKind::Automatic, out),
+            Reading::BecomeMirror => {
+                let next = self.record.role_sequence.checked_add(1) == Some(role_sequence);
+                let by = match hello.configuration.suspended {
+                    true => SwitchKind::Forced,
+                    false if self.record.failover_pending && next => SwitchKind::Manual,
+                    false => SwitchKind::Automatic,
+                };
+                self.become_mirror(role_sequence, by, Some(&hello.configuration), out);
+            }
             Reading::Wait => {}
             Reading::Conflict => {
                 out.log(msg::UNEXPECTED_MESSAGE.with(&[&"Hello", &self.record.partner]));
@@ -202,22 +237,45 @@ impl Partner {
         }
     }
 
-    fn take_role_back(&mut self, log: Option<LogPosition>, out: &mut Outbox) {
+    /// Records what the mirror's greeting brought, if anything, then starts.
+    fn settle(&mut self, hello: &Hello, log: &mut Log, out: &mut Outbox) {
         let mut record = self.record.clone();
-        record.failover_pending = false;
-        self.persist(record, Then::RoleTakenBack { log }, out);
+        let taken_back = std::mem::take(&mut record.failover_pending);
+        record.merge(&hello.configuration);
+        if record == self.record {
+            return self.send_start(&hello.log, log, out);
+        }
+        let log = Some(hello.log.clone());
+        self.persist(record, Then::Settled { log, taken_back }, out);
     }
 
-    pub(super) fn after_role_taken_back(
+    /// The manual failover did not happen, and the mirror is still there: begin anew.
+    fn take_role_back(&mut self, out: &mut Outbox) {
+        let mut record = self.record.clone();
+        record.failover_pending = false;
+        let (log, taken_back) = (None, true);
+        self.persist(record, Then::Settled { log, taken_back }, out);
+    }
+
+    pub(super) fn after_settled(
         &mut self,
         now: Timestamp,
         theirs: Option<&LogPosition>,
+        taken_back: bool,
         log: &Log,
         out: &mut Outbox,
     ) {
-        self.note("the manual failover did not happen", out);
+        if taken_back {
+            self.note("the manual failover did not happen", out);
+        }
+        if self.record.suspended && self.state != Some(MirroringState::Suspended) {
+            self.set_state(MirroringState::Suspended, Some(9), out);
+        }
         match theirs {
-            Some(theirs) => self.send_start(theirs, log, out),
+            Some(theirs) => {
+                self.attach(now, out);
+                self.send_start(theirs, log, out);
+            }
             None => self.greet(now, None, log, out),
         }
     }
@@ -227,9 +285,10 @@ impl Partner {
         let mut record = self.record.clone();
         record.role_sequence = role_sequence;
         record.synchronized = false;
-        record.takeover_pending = None;
+        record.forget_takeover();
         record.failover_pending = false;
         self.disarm();
+        self.end_force_command(Err(msg::CANNOT_FORCE.with(&[&self.record.database])), out);
         self.persist(record, Then::AdoptedSequence, out);
     }
 
@@ -240,7 +299,14 @@ impl Partner {
         self.greet(now, None, log, out);
     }
 
-    fn become_mirror(&mut self, role_sequence: RoleSequence, by: SwitchKind, out: &mut Outbox) {
+    /// The partner is principal at a newer sequence; `theirs` is what its greeting said of the session's settings.
+    fn become_mirror(
+        &mut self,
+        role_sequence: RoleSequence,
+        by: SwitchKind,
+        theirs: Option<&Configuration>,
+        out: &mut Outbox,
+    ) {
         self.stop_serving("the partner owns the principal role", out);
         self.gate = Gate::Closed;
         let mut record = self.record.clone();
@@ -248,6 +314,10 @@ impl Partner {
         record.role_sequence = role_sequence;
         record.synchronized = false;
         record.failover_pending = false;
+        record.reverting = by == SwitchKind::Automatic;
+        if let Some(theirs) = theirs {
+            record.merge(theirs);
+        }
         self.persist(record, Then::BecameMirror { by }, out);
     }
 
@@ -261,29 +331,89 @@ impl Partner {
         self.redo_asked = log.redone();
         self.witness_veto = false;
         self.prepared = false;
+        self.damaged = false;
         self.witness_confirmed = false;
         self.emit_role(Some(PartnerRole::Principal), Some(by), out);
-        if by == SwitchKind::Manual {
+        if self.record.suspended {
+            let news = (self.state != Some(MirroringState::Suspended)).then_some(9);
+            self.set_state(MirroringState::Suspended, news, out);
+        } else if by == SwitchKind::Manual {
             self.set_state(MirroringState::Synchronizing, Some(11), out);
-            self.finish_command(Ok(()), out);
         }
+        self.end_failover_command(by, out);
         self.attach(now, out);
         self.greet(now, None, log, out);
     }
 
-    /// Tells the mirror from where log will flow: the end of what both logs have in common.
+    /// Tells the mirror from where log will flow: the end of what both logs have in common. A suspended session starts
+    /// without any, and nothing is taken back.
     pub(super) fn send_start(&mut self, theirs: &LogPosition, log: &Log, out: &mut Outbox) {
-        let Some(common) = log.common_point(theirs.start, &theirs.epochs, theirs.end) else {
+        let common = log.common_point(theirs.start, &theirs.epochs, theirs.end);
+        if self.record.suspended {
+            let from = common.unwrap_or(Lsn::ZERO).min(log.hardened());
+            let configuration = self.begin_pair(from, theirs.hardened);
+            return self.to_partner(Body::StartSuspended { configuration }, out);
+        }
+        let Some(common) = common.filter(|_| !self.divergent) else {
             out.log(msg::REMOTE_NOT_IN_RANGE.with(&[&self.record.database]));
             return self.note("the logs of the partners have no stretch in common", out);
         };
-        let from = common.min(log.hardened());
+        match self.compare(theirs, common, log) {
+            Comparison::Fits => {
+                let from = common.min(log.hardened());
+                let configuration = self.begin_pair(from, theirs.hardened);
+                self.to_partner(Body::Start { from, configuration }, out);
+            }
+            Comparison::Ahead => self.hand_over(theirs, log, out),
+            Comparison::Differs => {
+                self.divergent = true;
+                out.log(msg::LOGS_DIFFER.with(&[&self.record.database, &common]));
+                self.note("the logs of the partners differ where one wrote both", out);
+            }
+        }
+    }
+
+    fn begin_pair(&mut self, from: Lsn, hardened: Lsn) -> Configuration {
         self.pair = Pair::Starting;
         self.sent = from;
-        self.peer_hardened = from.min(theirs.hardened);
+        self.peer_hardened = from.min(hardened);
         let configuration = self.record.configuration();
         self.configuration_sent = configuration.sequence;
-        self.to_partner(Body::Start { from, configuration }, out);
+        configuration
+    }
+
+    /// Whether the mirror's log can be what this principal sent. Blocks leave here hardened, so a mirror that holds more
+    /// of this principal's own log than there is here shows that this disk has lost some.
+    fn compare(&self, theirs: &LogPosition, common: Lsn, log: &Log) -> Comparison {
+        let own = self.record.epoch_base.saturating_add(self.record.owner_since);
+        let beyond = theirs.epochs.iter().rev().find(|(_, start)| *start <= common);
+        let block = log.blocks().iter().rev().find(|block| block.end() == common);
+        let same = block.map(LogBlock::crc) == Some(theirs.check);
+        if theirs.end > common && common == log.end() && beyond.is_some_and(|(epoch, _)| *epoch >= own) {
+            Comparison::Ahead
+        } else if theirs.end == common && theirs.check != 0 && common > log.start() && !same {
+            Comparison::Differs
+        } else {
+            Comparison::Fits
+        }
+    }
+
+    /// The mirror has what this disk lost: it is to take the role over, as in a manual failover.
+    fn hand_over(&mut self, theirs: &LogPosition, log: &Log, out: &mut Outbox) {
+        out.log(msg::LOG_LOST.with(&[&self.record.database, &log.end(), &theirs.end]));
+        self.stop_serving("the mirror holds log that the local disk lost", out);
+        self.damaged = true;
+        let mut record = self.record.clone();
+        record.failover_pending = true;
+        let end = theirs.end;
+        self.persist(record, Then::HandingOver { end }, out);
+    }
+
+    pub(super) fn after_handing_over(&mut self, end: Lsn, log: &Log, out: &mut Outbox) {
+        self.prepared = true;
+        let mine = log.end();
+        let check = log.blocks().last().map_or(0, LogBlock::crc);
+        self.to_partner(Body::TakeOver { end, mine, check }, out);
     }
 
     fn on_mirror_message(&mut self, now: Timestamp, body: Body, log: &Log, out: &mut Outbox) {
@@ -291,40 +421,57 @@ impl Partner {
             (Pair::Starting, Body::Started { hardened, redone }) => {
                 self.peer_redone = redone;
                 self.note_peer_hardened(hardened, log, out);
-                self.ship(out);
+                self.ship(now, out);
                 if self.configuration_sent != self.record.configuration_sequence {
                     self.send_configuration(out);
                 }
             }
             (Pair::Established, Body::HardenedUpTo { lsn }) => self.note_peer_hardened(lsn, log, out),
             (Pair::Established, Body::RedoneUpTo { lsn }) => self.peer_redone = self.peer_redone.max(lsn),
-            (Pair::Established, Body::Synchronized) if self.gate == Gate::Closing => {
+            (Pair::Established, Body::Synchronized)
+                if self.gate == Gate::Closing && self.state == Some(MirroringState::Synchronizing) =>
+            {
                 self.gate = Gate::Closed;
                 let trace_id = if self.witness_confirmed { 1 } else { 2 };
                 self.set_state(MirroringState::Synchronized, Some(trace_id), out);
                 self.tell_witness(now, true, out);
             }
             (Pair::Established, Body::Configured { sequence }) => self.on_configured(now, sequence, out),
+            (Pair::Established, Body::Suspended { suspend_sequence }) => {
+                self.on_suspended_by_mirror(suspend_sequence, out);
+            }
+            (Pair::Established, Body::ResumeFrom { log: theirs }) => self.on_resume_from(theirs, log, out),
             (Pair::Established, Body::WitnessReached { reached }) => {
                 self.on_witness_reached_by_mirror(reached, out);
             }
             (Pair::Established, Body::FailoverRefused) if self.prepared => {
                 self.prepared = false;
                 self.finish_command(Err(msg::MIRROR_NOT_CAUGHT_UP.with(&[&self.record.database])), out);
-                self.take_role_back(None, out);
+                self.take_role_back(out);
+            }
+            (Pair::Greeting { .. }, Body::FailoverRefused) if self.prepared => {
+                self.prepared = false;
+                self.divergent = true;
+                out.log(msg::LOGS_DIFFER.with(&[&self.record.database, &log.end()]));
             }
             _ => {}
         }
     }
 
     /// The mirror has recorded that it is not synchronized: log flows, and commits need not wait for it.
-    pub(super) fn ship(&mut self, out: &mut Outbox) {
+    pub(super) fn ship(&mut self, now: Timestamp, out: &mut Outbox) {
         self.pair = Pair::Established;
         self.partner_confirmed = true;
         self.gate = Gate::Open;
         self.emit_links(out);
-        self.set_state(MirroringState::Synchronizing, Some(13), out);
+        if self.record.suspended {
+            self.set_state(MirroringState::Suspended, None, out);
+        } else {
+            self.set_state(MirroringState::Synchronizing, Some(13), out);
+            self.end_resume_command(out);
+        }
         self.consider_service("the mirror confirmed the principal role", out);
+        self.settle_suspension(now, out);
     }
 
     fn note_peer_hardened(&mut self, lsn: Lsn, log: &Log, out: &mut Outbox) {
@@ -342,7 +489,7 @@ impl Partner {
     /// Sends what is hardened and fits the window; when nothing is left to send, asks for SYNCHRONIZED or, in a manual
     /// failover, hands the role over.
     pub(super) fn pump(&mut self, log: &Log, out: &mut Outbox) {
-        if self.pair != Pair::Established || self.is_stalled() {
+        if self.pair != Pair::Established || self.is_stalled() || self.record.suspended {
             return;
         }
         let sent_before = self.sent;
@@ -370,7 +517,8 @@ impl Partner {
     }
 
     fn all_sent(&mut self, log: &Log, out: &mut Outbox) {
-        if self.gate == Gate::Open && self.state == Some(MirroringState::Synchronizing) {
+        let full = self.record.safety == Safety::Full;
+        if full && self.gate == Gate::Open && self.state == Some(MirroringState::Synchronizing) {
             self.gate = Gate::Closing;
             let at = log.hardened();
             self.to_partner(Body::Synchronize { at }, out);
@@ -385,7 +533,7 @@ impl Partner {
         let next = self.record.role_sequence.checked_add(1);
         if self.is_principal() && self.prepared && next == Some(role_sequence) {
             self.failover_lsn = end;
-            self.become_mirror(role_sequence, SwitchKind::Manual, out);
+            self.become_mirror(role_sequence, SwitchKind::Manual, None, out);
         }
     }
 
@@ -408,7 +556,7 @@ impl Partner {
         );
     }
 
-    pub(super) fn on_report_to_principal(&mut self, report: &Report, out: &mut Outbox) {
+    pub(super) fn on_report_to_principal(&mut self, now: Timestamp, report: &Report, out: &mut Outbox) {
         if self.report_in_command(report, out) || self.record.witness.is_none() {
             return;
         }
@@ -429,10 +577,11 @@ impl Partner {
             if !self.partner_confirmed && self.gate != Gate::Open {
                 self.gate = Gate::Open;
                 if !self.record.failover_pending {
-                    self.set_state(MirroringState::Disconnected, Some(12), out);
+                    self.show_exposed(out);
                 }
             }
         }
         self.consider_service("the witness confirmed the principal role", out);
+        self.settle_suspension(now, out);
     }
 }

@@ -2,15 +2,19 @@
 //!
 //! A record is written as a whole before anything it says is relied upon; a restart begins from the last one written.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
+use super::TIMEOUT_SECONDS_DEFAULT;
 use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RoleSequence, Safety, ServerAddress};
 use crate::wire::mirroring::Configuration;
 
 /// The durable state of one mirrored database on one partner. Source: derived from `sys.database_mirroring`.
 ///
-/// Invariants: `role_sequence` never decreases; `synchronized` and `takeover_pending` are a mirror's only,
-/// `failover_pending` a principal's; a record that is not `started` belongs to a mirror that waits.
+/// Invariants: no sequence ever decreases; `synchronized`, `takeover_pending`, `takeover_forced` and `reverting` are a
+/// mirror's only, `failover_pending` and `owner_since` a principal's; a record that is not `started` belongs to a mirror
+/// that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartnerRecord {
     pub database: DatabaseName,
@@ -21,14 +25,22 @@ pub struct PartnerRecord {
     pub started: bool,
     pub role: PartnerRole,
     pub role_sequence: RoleSequence,
+    /// Principal: the role sequence under which it took the role it has held since.
+    pub owner_since: RoleSequence,
+    /// Blocks carry `role_sequence` and this as their number, which so is never that of a session before.
+    pub epoch_base: u32,
     pub partner: ServerAddress,
     /// The partner's server name (`mirroring_partner_instance`); empty until it was heard.
     pub partner_name: String,
     pub witness: Option<ServerAddress>,
     pub safety: Safety,
     pub safety_sequence: u32,
-    /// The partner timeout, in seconds.
+    /// The partner timeout as set, in seconds; see [`PartnerRecord::timeout`] for the one in force.
     pub timeout_seconds: u16,
+    /// The session is paused: no log is sent until RESUME.
+    pub suspended: bool,
+    /// Bumped with every change of `suspended`.
+    pub suspend_sequence: u32,
     /// Bumped by the principal with every change of witness, safety or timeout.
     pub configuration_sequence: u32,
     pub failover_lsn: Lsn,
@@ -36,6 +48,10 @@ pub struct PartnerRecord {
     pub synchronized: bool,
     /// Mirror: the witness may have granted this sequence.
     pub takeover_pending: Option<RoleSequence>,
+    /// What is pending is a forced service.
+    pub takeover_forced: bool,
+    /// Mirror: this copy was principal and has not yet been rolled back to the log of the one that took over.
+    pub reverting: bool,
     /// Principal: a manual failover has begun; only the partner can say how it ended.
     pub failover_pending: bool,
 }
@@ -49,16 +65,82 @@ impl PartnerRecord {
             safety_sequence: self.safety_sequence,
             witness: self.witness.clone(),
             timeout_seconds: self.timeout_seconds,
+            suspended: self.suspended,
+            suspend_sequence: self.suspend_sequence,
         }
     }
 
-    /// Takes the principal's settings over.
+    /// Mirror: takes the principal's settings over, but for what is newer here. What it holds then decides whether it may
+    /// still call itself synchronized.
     pub fn configure(&mut self, configuration: &Configuration) {
         self.configuration_sequence = configuration.sequence;
-        self.safety = configuration.safety;
-        self.safety_sequence = configuration.safety_sequence;
         self.witness = configuration.witness.clone();
         self.timeout_seconds = configuration.timeout_seconds;
+        if configuration.safety_sequence >= self.safety_sequence {
+            self.safety = configuration.safety;
+            self.safety_sequence = configuration.safety_sequence;
+        }
+        if configuration.suspend_sequence >= self.suspend_sequence {
+            self.suspended = configuration.suspended;
+            self.suspend_sequence = configuration.suspend_sequence;
+        }
+        self.synchronized &= !self.suspended && self.safety == Safety::Full;
+    }
+
+    /// Principal: takes over what is newer at the mirror. Two that differ under one sequence come from a resume and a forced
+    /// service that did not know of each other: suspended wins, under a sequence above both.
+    pub fn merge(&mut self, theirs: &Configuration) {
+        let before = self.configuration();
+        if theirs.safety_sequence > self.safety_sequence {
+            self.safety = theirs.safety;
+            self.safety_sequence = theirs.safety_sequence;
+        }
+        if theirs.suspend_sequence > self.suspend_sequence {
+            self.suspended = theirs.suspended;
+            self.suspend_sequence = theirs.suspend_sequence;
+        } else if theirs.suspend_sequence == self.suspend_sequence && theirs.suspended != self.suspended {
+            self.suspended = true;
+            self.suspend_sequence += 1;
+        }
+        if self.configuration() != before {
+            self.configuration_sequence += 1;
+        }
+    }
+
+    /// Pauses or resumes the session.
+    pub fn suspend(&mut self, suspended: bool) {
+        self.suspended = suspended;
+        self.suspend_sequence += 1;
+        self.configuration_sequence += 1;
+        self.synchronized &= !suspended;
+    }
+
+    /// Mirror: nothing that was asked of the witness counts any more.
+    pub fn forget_takeover(&mut self) {
+        self.takeover_pending = None;
+        self.takeover_forced = false;
+    }
+
+    /// The number that blocks generated now carry.
+    pub fn epoch(&self) -> RoleSequence {
+        self.epoch_base.saturating_add(self.role_sequence)
+    }
+
+    /// The partner timeout in force: as set, but always the default one with SAFETY OFF.
+    /// Source: documented, *ALTER DATABASE Database Mirroring*; that the value set before counts again with FULL is ours.
+    pub fn timeout_in_force(&self) -> u16 {
+        timeout_in_force(self.safety, self.timeout_seconds)
+    }
+
+    pub fn timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.timeout_in_force()))
+    }
+}
+
+fn timeout_in_force(safety: Safety, seconds: u16) -> u16 {
+    match safety {
+        Safety::Off => TIMEOUT_SECONDS_DEFAULT,
+        Safety::Full => seconds,
     }
 }
 
@@ -76,6 +158,15 @@ pub struct WitnessRecord {
     pub safety: Safety,
     pub safety_sequence: u32,
     pub timeout_seconds: u16,
+    pub suspended: bool,
+    pub suspend_sequence: u32,
     /// `partner_sync_state`: the mirror holds every commit the principal confirmed.
     pub synchronized: bool,
+}
+
+impl WitnessRecord {
+    /// The partner timeout in force, in seconds; see [`PartnerRecord::timeout_in_force`].
+    pub fn timeout_in_force(&self) -> u16 {
+        timeout_in_force(self.safety, self.timeout_seconds)
+    }
 }

@@ -94,14 +94,18 @@ mod tests {
                 start: log.start(),
                 end: log.end(),
                 hardened: log.hardened(),
+                check: 0,
                 epochs: log.epochs(),
             },
+            epoch_base: 0,
             configuration: Configuration {
                 sequence: 1,
                 safety: Safety::Full,
                 safety_sequence: 1,
                 witness: None,
                 timeout_seconds: 10,
+                suspended: false,
+                suspend_sequence: 1,
             },
         }
     }

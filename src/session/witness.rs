@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Ticket, WitnessRecord, failover};
+use super::failover::{self, Claim};
+use super::{Ticket, WitnessRecord};
 use crate::error::{SqlError, msg};
 use crate::types::{DatabaseName, Event, Guid, PartnerRole, RoleSequence, SessionEvent};
 use crate::wire::mirroring::{Body, Denial, Message, WitnessAttach};
@@ -186,6 +187,8 @@ impl Witness {
             safety: attach.safety,
             safety_sequence: attach.safety_sequence,
             timeout_seconds: attach.timeout_seconds,
+            suspended: attach.suspended,
+            suspend_sequence: attach.suspend_sequence,
             synchronized: principal && attach.synchronized && !attach.invite,
         };
         let Some(record) = &self.record else {
@@ -197,7 +200,9 @@ impl Witness {
         }
         let newer = role_sequence > record.role_sequence;
         let owner = role_sequence == record.role_sequence && principal && attach.name == record.owner;
-        Some(if newer || owner { offered } else { record.clone() })
+        let mut adopted = if newer || owner { offered } else { record.clone() };
+        keep_newer(&mut adopted, record, attach);
+        Some(adopted)
     }
 
     fn on_request(
@@ -227,8 +232,13 @@ impl Witness {
                 }
                 self.report(peer, known.link, request, out);
             }
-            Body::TakeoverRequest { request, to } if role_sequence.checked_add(1) == Some(to) => {
-                self.on_takeover_request(peer, known, request, to, record, out);
+            Body::TakeoverRequest { request, to, forced } if role_sequence.checked_add(1) == Some(to) => {
+                let claim = Claim {
+                    requester: &known.name,
+                    to,
+                    forced,
+                };
+                self.on_takeover_request(peer, known.link, request, claim, record, out);
             }
             _ => {}
         }
@@ -237,17 +247,18 @@ impl Witness {
     fn on_takeover_request(
         &mut self,
         peer: Guid,
-        known: &Peer,
+        link: u64,
         request: u64,
-        to: RoleSequence,
+        claim: Claim<'_>,
         record: WitnessRecord,
         out: &mut VecDeque<WitnessOutput>,
     ) {
-        if record.owner == known.name && record.role_sequence == to {
-            return self.report(peer, known.link, request, out);
+        let to = claim.to;
+        if record.owner == claim.requester && record.role_sequence == to {
+            return self.report(peer, link, request, out);
         }
-        let verdict = failover::grant(&record, self.sees(&record.owner), &known.name, to);
-        self.emit_verdict(&record.database, to, verdict, out);
+        let verdict = failover::grant(&record, self.sees(&record.owner), claim);
+        self.emit_verdict(&record.database, &claim, verdict, out);
         match verdict {
             Ok(()) => {
                 let granted = WitnessRecord {
@@ -258,10 +269,10 @@ impl Witness {
                     ..record
                 };
                 self.write(granted, out);
-                self.report(peer, known.link, request, out);
+                self.report(peer, link, request, out);
             }
             Err(denial) => {
-                self.say(peer, known.link, Body::TakeoverDenied { request, denial }, out);
+                self.say(peer, link, Body::TakeoverDenied { request, denial }, out);
             }
         }
     }
@@ -269,11 +280,12 @@ impl Witness {
     fn emit_verdict(
         &mut self,
         database: &DatabaseName,
-        role_sequence: RoleSequence,
+        claim: &Claim<'_>,
         verdict: Result<(), Denial>,
         out: &mut VecDeque<WitnessOutput>,
     ) {
         let reason = match verdict {
+            Ok(()) if claim.forced => "service is forced and the principal is not connected",
             Ok(()) => "the mirror is synchronized and the principal is not connected",
             Err(Denial::PrincipalConnected) => "the principal is connected",
             Err(Denial::NotSynchronized) => "the mirror is not synchronized",
@@ -282,7 +294,7 @@ impl Witness {
         let event = SessionEvent::WitnessVerdict {
             database: database.clone(),
             granted: verdict.is_ok(),
-            role_sequence,
+            role_sequence: claim.to,
             reason: reason.to_owned(),
         };
         out.push_back(WitnessOutput::Emit(event.into()));
@@ -358,4 +370,23 @@ impl Witness {
         let session = self.session;
         SessionEvent::Removed { database, session }.into()
     }
+}
+
+/// What `record` and an introduction say of safety and suspension: the higher sequence is newer, whoever it is of; under
+/// equal ones what `adopted` took over stands.
+fn keep_newer(adopted: &mut WitnessRecord, record: &WitnessRecord, attach: &WitnessAttach) {
+    if record.safety_sequence > adopted.safety_sequence {
+        adopted.safety = record.safety;
+        adopted.safety_sequence = record.safety_sequence;
+    }
+    for (suspended, sequence) in [
+        (record.suspended, record.suspend_sequence),
+        (attach.suspended, attach.suspend_sequence),
+    ] {
+        if sequence > adopted.suspend_sequence {
+            adopted.suspended = suspended;
+            adopted.suspend_sequence = sequence;
+        }
+    }
+    adopted.synchronized &= !adopted.suspended;
 }

@@ -67,6 +67,10 @@ pub enum Body {
         from: Lsn,
         configuration: Configuration,
     },
+    /// Principal to mirror of the same role sequence: the session is suspended. Record what follows and keep your log.
+    StartSuspended {
+        configuration: Configuration,
+    },
     /// Mirror to principal: recorded that it is not synchronized.
     Started {
         hardened: Lsn,
@@ -103,6 +107,16 @@ pub enum Body {
     Configured {
         sequence: u32,
     },
+    /// Mirror to principal: suspended here, and recorded. The principal answers with its configuration.
+    Suspended {
+        suspend_sequence: u32,
+    },
+    /// Principal to suspended mirror: the session is to be resumed; where does your log stand?
+    Resume,
+    /// Mirror to principal: here it stands.
+    ResumeFrom {
+        log: LogPosition,
+    },
     /// Principal to mirror: connect to this instance, which is to become the witness.
     ProposeWitness {
         address: ServerAddress,
@@ -114,6 +128,13 @@ pub enum Body {
     /// Principal to mirror: the log ends at `end`; take the principal role over.
     FailoverPrepare {
         end: Lsn,
+    },
+    /// Principal to mirror: my log is damaged and ends at `mine`, `check` being the CRC of its last block; yours goes on
+    /// from there to `end`. Take the principal role over.
+    TakeOver {
+        end: Lsn,
+        mine: Lsn,
+        check: u32,
     },
     /// Mirror to principal: not synchronized, nothing was done.
     FailoverRefused,
@@ -130,10 +151,12 @@ pub enum Body {
         request: u64,
         synchronized: bool,
     },
-    /// Mirror to witness: I have lost the principal; may I take the role under the sequence `to`?
+    /// Mirror to witness: I have lost the principal; may I take the role under the sequence `to`? `forced` if an operator
+    /// accepts the loss of data.
     TakeoverRequest {
         request: u64,
         to: RoleSequence,
+        forced: bool,
     },
     /// Witness to mirror: no.
     TakeoverDenied {
@@ -158,6 +181,8 @@ pub struct LogPosition {
     pub start: Lsn,
     pub end: Lsn,
     pub hardened: Lsn,
+    /// The CRC-32C of the last block, so that two logs of equal extent are seen to differ; 0 without blocks.
+    pub check: u32,
     pub epochs: Epochs,
 }
 
@@ -170,6 +195,9 @@ pub struct Open {
     /// The principal's server name (`@@SERVERNAME`) and its own server network address, if it knows one.
     pub name: String,
     pub log: LogPosition,
+    /// Blocks of this session are numbered with their role sequence and this, so that they never share a number with
+    /// those of a session before it.
+    pub epoch_base: u32,
     pub configuration: Configuration,
 }
 
@@ -184,12 +212,16 @@ pub struct Hello {
     pub synchronized: bool,
     /// The sequence this mirror may have been granted by the witness, not knowing it yet.
     pub takeover_pending: Option<RoleSequence>,
+    /// It asked because an operator forces service.
+    pub takeover_forced: bool,
     /// This principal has begun a manual failover.
     pub failover_pending: bool,
     pub log: LogPosition,
+    pub configuration: Configuration,
 }
 
-/// Settings of the session that the principal decides. The higher `sequence` is newer.
+/// Settings of the session. The principal decides, except that either partner may suspend. The higher sequence is newer:
+/// that of the safety level and that of the suspension for themselves, `sequence` for the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     pub sequence: u32,
@@ -197,6 +229,8 @@ pub struct Configuration {
     pub safety_sequence: u32,
     pub witness: Option<ServerAddress>,
     pub timeout_seconds: u16,
+    pub suspended: bool,
+    pub suspend_sequence: u32,
 }
 
 /// A partner's introduction to the witness.
@@ -213,6 +247,8 @@ pub struct WitnessAttach {
     pub safety: Safety,
     pub safety_sequence: u32,
     pub timeout_seconds: u16,
+    pub suspended: bool,
+    pub suspend_sequence: u32,
     /// Principal: the session is SYNCHRONIZED. Without meaning from a mirror.
     pub synchronized: bool,
 }
@@ -319,6 +355,11 @@ mod kind {
     pub const TAKEOVER_DENIED: u8 = 25;
     pub const WITNESS_REPORT: u8 = 26;
     pub const WITNESS_REFUSED: u8 = 27;
+    pub const START_SUSPENDED: u8 = 28;
+    pub const SUSPENDED: u8 = 29;
+    pub const RESUME: u8 = 30;
+    pub const RESUME_FROM: u8 = 31;
+    pub const TAKE_OVER: u8 = 32;
 }
 
 #[derive(Default)]
@@ -335,6 +376,7 @@ impl Writer {
                 self.bytes(open.family.as_bytes());
                 self.text(&open.name)?;
                 self.log(&open.log)?;
+                self.u32(open.epoch_base);
                 self.configuration(&open.configuration)?;
             }
             Body::Opened { name, log } => {
@@ -349,6 +391,21 @@ impl Writer {
             Body::Start { from, configuration } => {
                 self.tagged_lsn(kind::START, *from);
                 self.configuration(configuration)?;
+            }
+            Body::StartSuspended { configuration } => {
+                self.u8(kind::START_SUSPENDED);
+                self.configuration(configuration)?;
+            }
+            Body::Suspended { suspend_sequence } => self.tagged_u32(kind::SUSPENDED, *suspend_sequence),
+            Body::Resume => self.u8(kind::RESUME),
+            Body::ResumeFrom { log } => {
+                self.u8(kind::RESUME_FROM);
+                self.log(log)?;
+            }
+            Body::TakeOver { end, mine, check } => {
+                self.tagged_lsn(kind::TAKE_OVER, *end);
+                self.u64(mine.get());
+                self.u32(*check);
             }
             Body::Started { hardened, redone } => {
                 self.tagged_lsn(kind::STARTED, *hardened);
@@ -389,10 +446,11 @@ impl Writer {
                 self.u64(*request);
                 self.flag(*synchronized);
             }
-            Body::TakeoverRequest { request, to } => {
+            Body::TakeoverRequest { request, to, forced } => {
                 self.u8(kind::TAKEOVER_REQUEST);
                 self.u64(*request);
                 self.u32(*to);
+                self.flag(*forced);
             }
             Body::TakeoverDenied { request, denial } => {
                 self.u8(kind::TAKEOVER_DENIED);
@@ -427,8 +485,10 @@ impl Writer {
         self.flag(hello.synchronized);
         self.flag(hello.takeover_pending.is_some());
         self.u32(hello.takeover_pending.unwrap_or(0));
+        self.flag(hello.takeover_forced);
         self.flag(hello.failover_pending);
-        self.log(&hello.log)
+        self.log(&hello.log)?;
+        self.configuration(&hello.configuration)
     }
 
     fn attach(&mut self, attach: &WitnessAttach) -> Result<(), MessageError> {
@@ -442,6 +502,8 @@ impl Writer {
         self.safety(attach.safety);
         self.u32(attach.safety_sequence);
         self.u16(attach.timeout_seconds);
+        self.flag(attach.suspended);
+        self.u32(attach.suspend_sequence);
         self.flag(attach.synchronized);
         Ok(())
     }
@@ -455,6 +517,8 @@ impl Writer {
             self.text(&witness.to_string())?;
         }
         self.u16(configuration.timeout_seconds);
+        self.flag(configuration.suspended);
+        self.u32(configuration.suspend_sequence);
         Ok(())
     }
 
@@ -463,6 +527,7 @@ impl Writer {
         for lsn in [log.start, log.end, log.hardened] {
             self.u64(lsn.get());
         }
+        self.u32(log.check);
         self.u16(log.epochs.len() as u16);
         for (role_sequence, start) in &log.epochs {
             self.u32(*role_sequence);
@@ -539,6 +604,7 @@ impl<'a> Reader<'a> {
                 family: self.guid()?,
                 name: self.text()?,
                 log: self.log()?,
+                epoch_base: self.u32()?,
                 configuration: self.configuration()?,
             })),
             kind::OPENED => Body::Opened {
@@ -552,6 +618,19 @@ impl<'a> Reader<'a> {
             kind::START => Body::Start {
                 from: self.lsn()?,
                 configuration: self.configuration()?,
+            },
+            kind::START_SUSPENDED => Body::StartSuspended {
+                configuration: self.configuration()?,
+            },
+            kind::SUSPENDED => Body::Suspended {
+                suspend_sequence: self.u32()?,
+            },
+            kind::RESUME => Body::Resume,
+            kind::RESUME_FROM => Body::ResumeFrom { log: self.log()? },
+            kind::TAKE_OVER => Body::TakeOver {
+                end: self.lsn()?,
+                mine: self.lsn()?,
+                check: self.u32()?,
             },
             kind::STARTED => Body::Started {
                 hardened: self.lsn()?,
@@ -592,6 +671,7 @@ impl<'a> Reader<'a> {
             kind::TAKEOVER_REQUEST => Body::TakeoverRequest {
                 request: self.u64()?,
                 to: self.u32()?,
+                forced: self.flag()?,
             },
             kind::TAKEOVER_DENIED => Body::TakeoverDenied {
                 request: self.u64()?,
@@ -625,8 +705,10 @@ impl<'a> Reader<'a> {
             name,
             synchronized,
             takeover_pending: Some(self.u32()?).filter(|_| pending),
+            takeover_forced: self.flag()?,
             failover_pending: self.flag()?,
             log: self.log()?,
+            configuration: self.configuration()?,
         })
     }
 
@@ -641,6 +723,8 @@ impl<'a> Reader<'a> {
             safety: self.safety()?,
             safety_sequence: self.u32()?,
             timeout_seconds: self.u16()?,
+            suspended: self.flag()?,
+            suspend_sequence: self.u32()?,
             synchronized: self.flag()?,
         })
     }
@@ -655,11 +739,14 @@ impl<'a> Reader<'a> {
                 false => None,
             },
             timeout_seconds: self.u16()?,
+            suspended: self.flag()?,
+            suspend_sequence: self.u32()?,
         })
     }
 
     fn log(&mut self) -> Result<LogPosition, MessageError> {
         let (start, end, hardened) = (self.lsn()?, self.lsn()?, self.lsn()?);
+        let check = self.u32()?;
         let count = usize::from(self.u16()?);
         limit("a list of role sequences", count, EPOCHS_MAX)?;
         let mut epochs = Vec::new();
@@ -670,6 +757,7 @@ impl<'a> Reader<'a> {
             start,
             end,
             hardened,
+            check,
             epochs,
         })
     }
@@ -787,11 +875,14 @@ mod tests {
 
     fn log() -> impl Strategy<Value = LogPosition> {
         let epochs = prop::collection::vec((any::<u32>(), lsn()), 0..5);
-        (lsn(), lsn(), lsn(), epochs).prop_map(|(start, end, hardened, epochs)| LogPosition {
-            start,
-            end,
-            hardened,
-            epochs,
+        (lsn(), lsn(), lsn(), any::<u32>(), epochs).prop_map(|(start, end, hardened, check, epochs)| {
+            LogPosition {
+                start,
+                end,
+                hardened,
+                check,
+                epochs,
+            }
         })
     }
 
@@ -805,38 +896,59 @@ mod tests {
 
     fn configuration() -> impl Strategy<Value = Configuration> {
         let witness = prop::option::of(address());
-        (any::<u32>(), safety(), any::<u32>(), witness, any::<u16>()).prop_map(
-            |(sequence, safety, safety_sequence, witness, timeout_seconds)| Configuration {
-                sequence,
-                safety,
-                safety_sequence,
-                witness,
-                timeout_seconds,
-            },
+        let suspension = (any::<bool>(), any::<u32>());
+        (
+            any::<u32>(),
+            safety(),
+            any::<u32>(),
+            witness,
+            any::<u16>(),
+            suspension,
         )
+            .prop_map(
+                |(sequence, safety, safety_sequence, witness, timeout_seconds, suspension)| Configuration {
+                    sequence,
+                    safety,
+                    safety_sequence,
+                    witness,
+                    timeout_seconds,
+                    suspended: suspension.0,
+                    suspend_sequence: suspension.1,
+                },
+            )
     }
 
     fn hello() -> impl Strategy<Value = Hello> {
-        let flags = (any::<bool>(), any::<bool>());
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         let reply_to = prop::option::of(any::<u64>());
         let pending = prop::option::of(any::<u32>());
-        (reply_to, role(), text(), flags, pending, log()).prop_map(
-            |(reply_to, role, name, (synchronized, failover_pending), takeover_pending, log)| Hello {
+        (reply_to, role(), text(), flags, pending, log(), configuration()).prop_map(
+            |(
+                reply_to,
+                role,
+                name,
+                (synchronized, failover_pending, takeover_forced),
+                takeover_pending,
+                log,
+                configuration,
+            )| Hello {
                 reply_to,
                 role,
                 name,
                 synchronized,
                 takeover_pending,
+                takeover_forced,
                 failover_pending,
                 log,
+                configuration,
             },
         )
     }
 
     fn attach() -> impl Strategy<Value = WitnessAttach> {
         let names = (text(), text(), text());
-        let numbers = (any::<u32>(), any::<u16>());
-        let flags = (any::<bool>(), any::<bool>());
+        let numbers = (any::<u32>(), any::<u16>(), any::<u32>());
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>());
         (names, guid(), role(), safety(), numbers, flags).prop_map(
             |((database, name, partner_name), family, role, safety, numbers, flags)| WitnessAttach {
                 invite: flags.0,
@@ -848,6 +960,8 @@ mod tests {
                 safety,
                 safety_sequence: numbers.0,
                 timeout_seconds: numbers.1,
+                suspended: flags.2,
+                suspend_sequence: numbers.2,
                 synchronized: flags.1,
             },
         )
@@ -860,12 +974,13 @@ mod tests {
             Just(Denial::OtherRecord)
         ];
         prop_oneof![
-            (text(), guid(), text(), log(), configuration()).prop_map(
-                |(database, family, name, log, configuration)| Body::Open(Box::new(Open {
+            (text(), guid(), text(), log(), any::<u32>(), configuration()).prop_map(
+                |(database, family, name, log, epoch_base, configuration)| Body::Open(Box::new(Open {
                     database: DatabaseName::new(database),
                     family,
                     name,
                     log,
+                    epoch_base,
                     configuration,
                 }))
             ),
@@ -875,6 +990,11 @@ mod tests {
             Just(Body::NoSession),
             hello().prop_map(Body::Hello),
             (lsn(), configuration()).prop_map(|(from, configuration)| Body::Start { from, configuration }),
+            configuration().prop_map(|configuration| Body::StartSuspended { configuration }),
+            any::<u32>().prop_map(|suspend_sequence| Body::Suspended { suspend_sequence }),
+            Just(Body::Resume),
+            log().prop_map(|log| Body::ResumeFrom { log }),
+            (lsn(), lsn(), any::<u32>()).prop_map(|(end, mine, check)| Body::TakeOver { end, mine, check }),
             (lsn(), lsn()).prop_map(|(hardened, redone)| Body::Started { hardened, redone }),
             any::<u32>().prop_map(|to| Body::Supersede { to }),
             prop::collection::vec(any::<u8>(), 0..200).prop_map(|frame| Body::Block { frame }),
@@ -894,7 +1014,8 @@ mod tests {
                 request,
                 synchronized
             }),
-            (any::<u64>(), any::<u32>()).prop_map(|(request, to)| Body::TakeoverRequest { request, to }),
+            (any::<u64>(), any::<u32>(), any::<bool>())
+                .prop_map(|(request, to, forced)| Body::TakeoverRequest { request, to, forced }),
             (any::<u64>(), denial).prop_map(|(request, denial)| Body::TakeoverDenied { request, denial }),
             (any::<u64>(), text(), any::<bool>()).prop_map(|(answers, owner, synchronized)| {
                 Body::WitnessReport {

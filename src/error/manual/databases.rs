@@ -72,6 +72,10 @@ manual! {
         "The transaction log has no room for another record. A principal keeps log until its mirror has it, so a lost or slow mirror fills it."
         ["Look at mirroring_state_desc: a DISCONNECTED or SUSPENDED session holds the log.",
          "Bring the mirror back, or remove mirroring.", "Back up the log."];
+    9003 Derived [Principal]
+        "The log on disk ends before a point that is known to have been hardened: the disk lost log that may hold acknowledged commits."
+        ["Bring the mirror up: it holds the log and takes the principal role over.",
+         "Otherwise SET PARTNER OFF serves what is left, or restore from backups.", "Look at the disk."];
     9004 Ours [Instance]
         "The log ends in bytes that are no log; recovery discards them. A write that was under way at a power loss leaves such bytes."
         ["Nothing, after a power loss.", "Otherwise look at the disk."];

@@ -21,9 +21,8 @@ manual! {
         "The database is mirrored already."
         ["Look at sys.database_mirroring.", "SET PARTNER OFF first if the session should be another."];
     1406 Documented [Statement]
-        "Service cannot be forced without risk in this state of the session."
-        ["Wait until the state is DISCONNECTED, or remove mirroring and recover the database."]
-        not_raised 16 false "Forcing service is refused as a whole in this version: 40517.";
+        "The copy was the principal before, lost its role to the other partner, and was about to be rolled back to what that one has."
+        ["Bring the other partner back: this copy then synchronizes by itself.", "Otherwise SET PARTNER OFF and RESTORE DATABASE WITH RECOVERY."];
     1407 Documented [Statement]
         "The database on the other instance does not come from a backup of this one."
         ["Restore it there from a backup of this database, WITH NORECOVERY, and all log backups since."];
@@ -194,15 +193,14 @@ manual! {
     1453 Documented [Principal]
         "The other partner ran into an error, and the session is suspended."
         ["Look at its log."]
-        not_raised 17 true "SUSPENDED does not exist in this version; a partner with an error leaves the session.";
+        not_raised 17 true "An error of the disk ends the instance here; the session shows DISCONNECTED.";
     1454 Documented [Principal, Mirror]
         "This partner ran into an error, and the session will be suspended."
         ["Look at the entry before it."]
-        not_raised 17 true "SUSPENDED does not exist in this version; a partner with an error leaves the session.";
+        not_raised 17 true "An error of the disk ends the instance here; the session shows DISCONNECTED.";
     1455 Documented [Statement]
-        "Service cannot be forced in this state."
-        ["Run it on the mirror while the principal is lost."]
-        not_raised 16 false "Forcing service is refused as a whole in this version: 40517.";
+        "Service can be forced only on a mirror that has lost its principal, and only if the witness, where one is set, has lost it, too."
+        ["Run it on the mirror.", "If the principal is up and connected, use SET PARTNER FAILOVER there."];
     1456 Documented [Statement]
         "The command could not be sent to the other instance; nothing was changed."
         ["Look at the link: 1474 and 1479 in the log."]
@@ -310,4 +308,7 @@ manual! {
         "An error of mirroring without a message of its own."
         ["Look at the quoted values."]
         not_raised 16 true "Whatever can happen here has a message of its own.";
+    41951 Ours [Principal]
+        "Both partners hold log of one principal for the same place, and it is not the same. A disk lost log and other log took its place."
+        ["Find out which copy is to stay, from its data.", "SET PARTNER OFF, restore the other copy from it, and set mirroring up again."];
 }

@@ -131,12 +131,21 @@ impl Database {
         }
     }
 
+    /// The number of the last block of the log, 1 if it has none.
+    pub fn last_epoch(&self) -> RoleSequence {
+        self.log.blocks().last().map_or(1, LogBlock::role_sequence)
+    }
+
+    /// The number that a block generated now carries.
+    fn epoch(&self) -> RoleSequence {
+        let last = self.last_epoch();
+        self.session.as_ref().map_or(last, Partner::epoch).max(last)
+    }
+
     fn role_sequence(&self) -> RoleSequence {
-        let last = self.log.blocks().last().map_or(1, LogBlock::role_sequence);
         self.session
             .as_ref()
-            .map_or(last, Partner::role_sequence)
-            .max(last)
+            .map_or_else(|| self.last_epoch(), Partner::role_sequence)
     }
 }
 
@@ -275,7 +284,7 @@ impl Instance {
             .chain(changes)
             .chain([LogRecord::Commit { transaction }])
             .collect();
-        let role_sequence = database.role_sequence();
+        let role_sequence = database.epoch();
         let block = match database.log.append(role_sequence, records) {
             Ok(block) => block.clone(),
             Err(AppendError::LogFull { bytes }) => return Err(msg::LOG_FULL.with(&[name, &bytes])),

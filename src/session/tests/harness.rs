@@ -14,7 +14,8 @@ use crate::session::{
     Ticket, Witness, WitnessInput, WitnessOutput, WitnessRecord, start,
 };
 use crate::types::{
-    DatabaseName, Event, Guid, Lsn, MirroringState, PartnerRole, ServerAddress, Timestamp, TransactionId,
+    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety,
+    ServerAddress, SessionEvent, Timestamp, TransactionId,
 };
 use crate::wire::mirroring::{Body, Message};
 
@@ -72,6 +73,9 @@ enum Task {
 
 #[derive(Debug)]
 pub struct Side {
+    /// The process runs.
+    alive: bool,
+    /// Its session, unless it was removed.
     pub partner: Option<Partner>,
     pub log: Log,
     tasks: VecDeque<Task>,
@@ -96,7 +100,13 @@ pub struct Trio {
     witness_out: VecDeque<WitnessOutput>,
     links: [Link; 3],
     transactions: u64,
+    /// Commits that clients were told of and that nobody may lose.
     acked: BTreeMap<u64, u32>,
+    told: usize,
+    /// The role sequence of the last forced service.
+    forced: RoleSequence,
+    /// The partners whose introduction on the present link the witness was given.
+    introduced: [bool; 2],
     ackers: BTreeMap<u32, usize>,
     highest_served: u32,
     pub trace: Vec<String>,
@@ -127,6 +137,7 @@ impl Trio {
                 database: DatabaseName::new("sales"),
                 family: FAMILY,
                 partner: address(1 - of),
+                last_epoch: 1,
             };
             let partner = match of {
                 A => Partner::starting_principal(identity, setting, SESSION),
@@ -134,6 +145,7 @@ impl Trio {
             };
             let disk_record = (of == B).then(|| partner.record().clone());
             Side {
+                alive: true,
                 partner: Some(partner),
                 log: Log::new(Lsn::new(100)),
                 tasks: VecDeque::new(),
@@ -157,6 +169,9 @@ impl Trio {
             links: Default::default(),
             transactions: 0,
             acked: BTreeMap::new(),
+            told: 0,
+            forced: 0,
+            introduced: [false; 2],
             ackers: BTreeMap::new(),
             highest_served: 0,
             trace: Vec::new(),
@@ -209,11 +224,7 @@ impl Trio {
         self.transactions += 1;
         let transaction = TransactionId(self.transactions);
         let records = vec![LogRecord::Commit { transaction }];
-        let block = side
-            .log
-            .append(partner.role_sequence(), records)
-            .expect("room")
-            .clone();
+        let block = side.log.append(partner.epoch(), records).expect("room").clone();
         side.waiting.push((block.end(), self.transactions));
         side.tasks.push_back(Task::Harden(block));
         self.trace
@@ -234,7 +245,7 @@ impl Trio {
         let Some(task) = self.sides[of].tasks.pop_front() else {
             return false;
         };
-        let input = self.sides[of].carry_out(task);
+        let input = self.carry_out(of, task);
         self.input(of, input);
         true
     }
@@ -261,6 +272,8 @@ impl Trio {
             .push(format!("{} <- {}: {}", NAMES[to], NAMES[from], brief(&arrival)));
         if to == W {
             self.arrive_at_witness(from, arrival);
+        } else if self.sides[to].partner.is_none() {
+            self.answer_without_session(to, from, &arrival);
         } else {
             self.input(to, partner_input(from, arrival));
         }
@@ -292,10 +305,12 @@ impl Trio {
     /// Makes a link, if both its ends are up and want it.
     pub fn connect(&mut self, link: usize) {
         let (a, b) = LINKS[link];
-        let wanted = self.is_up(a)
-            && self.is_up(b)
-            && (b != W || self.partner(a).witness_address().is_some())
-            && (b == W || self.partner(a).dials_partner() || self.partner(b).dials_partner());
+        let partner = |of: usize| self.sides[of].partner.as_ref();
+        let wanted = match b {
+            W => partner(a).is_some_and(|p| p.witness_address().is_some()),
+            _ => [a, b].into_iter().filter_map(partner).any(Partner::dials_partner),
+        };
+        let wanted = wanted && self.is_up(a) && self.is_up(b);
         let link = &mut self.links[link];
         if link.alive || !wanted {
             return;
@@ -311,8 +326,13 @@ impl Trio {
     pub fn is_up(&self, of: usize) -> bool {
         match of {
             W => self.witness_up,
-            _ => self.sides[of].partner.is_some(),
+            _ => self.sides[of].alive,
         }
+    }
+
+    /// Whether the session was removed here.
+    pub fn is_removed(&self, of: usize) -> bool {
+        self.sides[of].alive && self.sides[of].partner.is_none()
     }
 
     /// The process dies; of its disk tasks the first `written` are on disk, though nobody was told.
@@ -340,17 +360,19 @@ impl Trio {
             self.witness_tasks.clear();
             self.witness = None;
             self.witness_up = false;
+            self.introduced = [false; 2];
             return;
         }
-        let side = &mut self.sides[of];
         for _ in 0..written {
-            if let Some(task) = side.tasks.pop_front() {
-                side.carry_out(task);
+            if let Some(task) = self.sides[of].tasks.pop_front() {
+                self.carry_out(of, task);
             }
         }
+        let side = &mut self.sides[of];
         side.tasks.clear();
         side.waiting.clear();
         side.partner = None;
+        side.alive = false;
     }
 
     pub fn restart(&mut self, of: usize) {
@@ -364,6 +386,7 @@ impl Trio {
             return;
         }
         let side = &mut self.sides[of];
+        side.alive = true;
         let Some(record) = side.disk_record.clone() else {
             return;
         };
@@ -460,7 +483,73 @@ impl Trio {
             assert_eq!(record.owner, NAMES[owner], "{steps:#?}");
             assert_eq!(record.role_sequence, p.role_sequence(), "{steps:#?}");
             assert!(record.synchronized, "{steps:#?}");
+            let configuration = p.record().configuration();
+            assert_eq!(
+                (record.suspended, record.suspend_sequence),
+                (configuration.suspended, configuration.suspend_sequence),
+                "{steps:#?}"
+            );
+            assert_eq!(
+                (record.safety, record.safety_sequence),
+                (configuration.safety, configuration.safety_sequence),
+                "{steps:#?}"
+            );
         }
+    }
+
+    /// After healing, what an operator would do to have the session whole again: RESUME if it is suspended (which it must
+    /// still be), SAFETY FULL if it is OFF. `false` if the session was removed.
+    pub fn restore_to_full(&mut self) -> bool {
+        if self.is_removed(A) || self.is_removed(B) {
+            let steps = self.last_steps();
+            assert!(
+                self.is_removed(A) && self.is_removed(B),
+                "removed on one side: {steps:#?}"
+            );
+            return false;
+        }
+        let of = usize::from(self.partner(A).role() == PartnerRole::Mirror);
+        if self.partner(of).record().suspended {
+            for side in [A, B] {
+                assert_eq!(
+                    self.partner(side).state(),
+                    Some(MirroringState::Suspended),
+                    "{:#?}",
+                    self.last_steps()
+                );
+                assert_eq!(
+                    self.partner(side).partner_state(),
+                    LinkState::Connected,
+                    "{:#?}",
+                    self.last_steps()
+                );
+            }
+            self.succeed(of, Command::Resume);
+        }
+        if self.partner(of).record().safety == Safety::Off {
+            for side in [A, B] {
+                assert_eq!(
+                    self.partner(side).state(),
+                    Some(MirroringState::Synchronizing),
+                    "{:#?}",
+                    self.last_steps()
+                );
+            }
+            assert_eq!(self.sides[A].log.blocks(), self.sides[B].log.blocks());
+            self.succeed(of, Command::Safety { safety: Safety::Full });
+        }
+        true
+    }
+
+    fn succeed(&mut self, of: usize, command: Command) {
+        self.command(of, command);
+        self.calm();
+        assert_eq!(
+            self.sides[of].done.last(),
+            Some(&Ok(())),
+            "{:#?}",
+            self.last_steps()
+        );
     }
 
     fn check(&mut self) {
@@ -469,8 +558,10 @@ impl Trio {
             let partner = side.partner.as_ref();
             partner.is_some_and(|p| p.is_serving() && p.gate == Gate::Open)
         };
+        let both = open(&self.sides[A]) && open(&self.sides[B]);
+        let sequence = |of: usize| self.sides[of].partner.as_ref().map(Partner::role_sequence);
         assert!(
-            !(open(&self.sides[A]) && open(&self.sides[B])),
+            !both || sequence(A).min(sequence(B)) < Some(self.forced),
             "two partners confirm commits alone: {:#?}",
             self.last_steps()
         );
@@ -505,7 +596,10 @@ impl Trio {
             for transaction in told {
                 self.trace
                     .push(format!("{} acknowledges {transaction}", NAMES[of]));
-                self.acked.insert(transaction, role_sequence);
+                self.told += 1;
+                if role_sequence >= self.forced {
+                    self.acked.insert(transaction, role_sequence);
+                }
                 let acker = *self.ackers.entry(role_sequence).or_insert(of);
                 assert_eq!(
                     acker,
@@ -540,7 +634,61 @@ impl Trio {
 
     /// How many commits were acknowledged.
     pub fn acknowledged(&self) -> usize {
-        self.acked.len()
+        self.told
+    }
+
+    fn carry_out(&mut self, of: usize, task: Task) -> PartnerInput {
+        let was_mirror = |side: &Side| {
+            side.disk_record
+                .as_ref()
+                .is_some_and(|r| r.role == PartnerRole::Mirror)
+        };
+        let mirror = was_mirror(&self.sides[of]);
+        let input = self.sides[of].carry_out(task);
+        if let Some(record) = &self.sides[of].disk_record
+            && mirror
+            && record.role == PartnerRole::Principal
+            && record.suspended
+        {
+            self.on_forced_service(of, record.role_sequence);
+        }
+        input
+    }
+
+    /// What an operator accepted to lose is no loss any more; what the copy held that now serves must not be lost.
+    fn on_forced_service(&mut self, of: usize, role_sequence: RoleSequence) {
+        self.forced = self.forced.max(role_sequence);
+        let held = self.sides[of].log.blocks().iter().flat_map(|b| b.records());
+        let held = held.filter_map(|record| match record {
+            LogRecord::Commit { transaction } => Some((transaction.0, role_sequence)),
+            _ => None,
+        });
+        self.acked = held.collect();
+    }
+
+    /// Each state follows the one before, by a transition of the table.
+    fn check_transition(&mut self, of: usize, event: &Event) {
+        let Event::Session(SessionEvent::State { role, from, to, .. }) = event else {
+            return;
+        };
+        let last = self.sides[of].events.iter().rev().find_map(|event| match event {
+            Event::Session(SessionEvent::State { to, .. }) => Some(*to),
+            _ => None,
+        });
+        let restarted = matches!(
+            from,
+            Some(MirroringState::Disconnected | MirroringState::Suspended)
+        );
+        assert!(
+            *from == last || restarted,
+            "{from:?} after {last:?}: {:#?}",
+            self.last_steps()
+        );
+        assert!(
+            super::transitions::is_legal(*role, *from, *to),
+            "{role}: {from:?} to {to:?}: {:#?}",
+            self.last_steps()
+        );
     }
 
     // How outputs are carried out
@@ -575,6 +723,8 @@ impl Trio {
                 }
                 SessionOutput::Emit(event) => {
                     self.trace.push(format!("{} {event:?}", NAMES[of]));
+                    self.check_transition(of, &event);
+                    let side = &mut self.sides[of];
                     side.events.push(event);
                 }
                 SessionOutput::ErrorLog(line) => side.logged.push(line),
@@ -587,6 +737,9 @@ impl Trio {
     /// As an instance does: a link that the session does not want any more is closed.
     fn hang_up(&mut self, of: usize) {
         let wants = |p: &Partner| p.witness_address().is_some();
+        if self.is_removed(A) && self.is_removed(B) {
+            self.cut(0, usize::MAX);
+        }
         if !self.sides[of].partner.as_ref().is_some_and(wants) {
             self.cut(1 + of, usize::MAX);
         }
@@ -605,7 +758,10 @@ impl Trio {
     fn arrive_at_witness(&mut self, from: usize, arrival: Arrival) {
         match arrival {
             Arrival::Up => {}
-            Arrival::Down => self.witness_input(WitnessInput::Down { peer: peer(from) }),
+            Arrival::Down => {
+                self.introduced[from] = false;
+                self.witness_input(WitnessInput::Down { peer: peer(from) });
+            }
             Arrival::Message(message) => {
                 if self.witness.is_none() && Witness::is_invitation(&message) {
                     self.witness = Some(Witness::new(message.session));
@@ -616,9 +772,28 @@ impl Trio {
                     }
                     return;
                 }
+                self.introduced[from] |= matches!(message.body, Body::WitnessAttach(_));
+                let asked = matches!(message.body, Body::TakeoverRequest { .. });
+                let owner = |trio: &Trio| Some(trio.witness.as_ref()?.record()?.owner.clone());
+                let before = owner(self);
                 let peer = peer(from);
                 self.witness_input(WitnessInput::From { peer, message });
+                let granted = asked && owner(self) != before;
+                assert!(
+                    !granted || !self.introduced[1 - from],
+                    "granted while the witness sees the principal: {:#?}",
+                    self.last_steps()
+                );
             }
+        }
+    }
+
+    /// An instance that has no such session says so.
+    fn answer_without_session(&mut self, of: usize, to: usize, arrival: &Arrival) {
+        if let Arrival::Message(message) = arrival
+            && let Some(answer) = start::no_session(message)
+        {
+            self.send(of, to, answer);
         }
     }
 

@@ -4,3 +4,4 @@ mod coverage;
 mod harness;
 mod outcomes;
 mod schedule;
+mod transitions;

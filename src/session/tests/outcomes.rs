@@ -316,9 +316,9 @@ fn off_ends_the_session_everywhere() {
     for of in [A, B] {
         let mut trio = Trio::started(true);
         trio.command(of, Command::Off);
-        assert!(!trio.is_up(of) && trio.sides[of].done.last() == Some(&Ok(())));
+        assert!(trio.is_removed(of) && trio.sides[of].done.last() == Some(&Ok(())));
         trio.drain();
-        assert!(!trio.is_up(1 - of));
+        assert!(trio.is_removed(1 - of));
         assert!(trio.witness.is_none());
         assert_eq!(trio.sides[of].logged.last().map(|e| e.number), Some(1443));
     }

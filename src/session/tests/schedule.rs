@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::harness::{A, B, Trio, W};
 use crate::session::Command;
+use crate::types::Safety;
 
 #[derive(Debug, Clone)]
 pub enum Step {
@@ -20,6 +21,7 @@ pub enum Step {
     Append,
     Pass { millis: u64 },
     Command { of: usize, which: u8 },
+    Off { of: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,7 +35,11 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..3usize).prop_map(|of| Step::Restart { of }),
         4 => Just(Step::Append),
         2 => (1..3000u64).prop_map(|millis| Step::Pass { millis }),
-        1 => (0..2usize, 0..8u8).prop_map(|(of, which)| Step::Command { of, which }),
+        3 => (0..2usize, 0..20u8).prop_map(|(of, which)| Step::Command { of, which }),
+        1 => (0..2usize, prop::bool::weighted(0.03)).prop_map(|(of, off)| match off {
+            true => Step::Off { of },
+            false => Step::Drain,
+        }),
     ]
 }
 
@@ -66,6 +72,7 @@ pub fn take(trio: &mut Trio, step: &Step) {
             trio.append(B);
         }
         Step::Pass { millis } => trio.pass(Duration::from_millis(millis)),
+        Step::Off { of } => trio.command(of, Command::Off),
         Step::Command { of, which } => {
             let command = match which {
                 0 => Command::WitnessOff,
@@ -73,6 +80,11 @@ pub fn take(trio: &mut Trio, step: &Step) {
                     address: super::harness::address(W),
                 },
                 3 => Command::Timeout { seconds: 7 },
+                8 => Command::Suspend,
+                9 | 10 => Command::Resume,
+                11 => Command::Safety { safety: Safety::Off },
+                12 | 13 => Command::Safety { safety: Safety::Full },
+                14 | 15 => Command::ForceService,
                 _ => Command::Failover,
             };
             trio.command(of, command);
@@ -101,6 +113,9 @@ proptest! {
         }
         trio.trace.push("-- heal".into());
         trio.calm();
+        if !trio.restore_to_full() {
+            return Ok(());
+        }
         trio.assert_healthy();
         let before = trio.acknowledged();
         trio.append(A);

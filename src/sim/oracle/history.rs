@@ -20,6 +20,8 @@ pub(super) struct Sessions {
     of: BTreeMap<(InstanceName, DatabaseName), Guid>,
     /// Databases for which an operator said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
     unsafe_now: BTreeSet<String>,
+    /// Databases for which an operator forced service, in upper case.
+    forced: BTreeSet<String>,
 }
 
 impl Sessions {
@@ -68,6 +70,11 @@ impl Sessions {
         pairs
     }
 
+    /// Whether an operator has accepted the loss of commits by forcing service.
+    pub(super) fn was_forced(&self, database: &DatabaseName) -> bool {
+        self.forced.contains(&database.as_str().to_ascii_uppercase())
+    }
+
     pub(super) fn is_safety_full(&self, database: &DatabaseName) -> bool {
         !self.unsafe_now.contains(&database.as_str().to_ascii_uppercase())
     }
@@ -79,9 +86,22 @@ impl Sessions {
             .split(|c: char| c.is_whitespace() || c == ';' || c == ':')
             .filter(|w| !w.is_empty())
             .collect();
+        for window in words.windows(6) {
+            if let [
+                "ALTER",
+                "DATABASE",
+                name,
+                "SET",
+                "PARTNER",
+                "FORCE_SERVICE_ALLOW_DATA_LOSS",
+            ] = window
+            {
+                self.forced.insert(plain(name));
+            }
+        }
         for window in words.windows(7) {
             if let ["ALTER", "DATABASE", name, "SET", "PARTNER", "SAFETY", level] = window {
-                let name = name.trim_matches(|c| matches!(c, '[' | ']' | '"')).to_owned();
+                let name = plain(name);
                 match *level {
                     "OFF" => self.unsafe_now.insert(name),
                     _ => self.unsafe_now.remove(&name),
@@ -89,6 +109,11 @@ impl Sessions {
             }
         }
     }
+}
+
+/// A name as a command writes it, without its brackets or quotes.
+fn plain(name: &str) -> String {
+    name.trim_matches(|c| matches!(c, '[' | ']' | '"')).to_owned()
 }
 
 /// A block of log as an event describes it.

@@ -1,0 +1,169 @@
+//! Pausing a session and resuming it: `SET PARTNER SUSPEND | RESUME`.
+//!
+//! Whoever is told to suspend records it first and then tells the other; without a connection it is enough that one did,
+//! for the newer suspension wins when they meet. The statement ends once no automatic failover is possible any more. Only
+//! RESUME ends a suspension: the mirror says where its log stands, the principal records that the session goes on and
+//! starts from what both have in common, which is when a copy that lost its role to a forced service is rolled back.
+//! Source: documented, *Pausing and Resuming Database Mirroring*; S7 and C11 for where they may be run.
+
+use super::command::Kind;
+use super::partner::{Pair, Partner, Then};
+use super::principal::Gate;
+use super::{Outbox, SessionOutput};
+use crate::error::{SqlError, msg};
+use crate::log::Log;
+use crate::types::{MirroringState, PartnerRole, Timestamp};
+use crate::wire::mirroring::{Body, LogPosition};
+
+impl Partner {
+    pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
+        if self.record.suspended {
+            out.push(SessionOutput::CommandDone(Ok(())));
+            return Ok(());
+        }
+        match self.record.role {
+            PartnerRole::Principal if !self.serving => {
+                return Err(msg::NEITHER_AVAILABLE.with(&[&self.record.database]));
+            }
+            PartnerRole::Mirror if self.takeover.is_some() || self.record.takeover_pending.is_some() => {
+                return Err(msg::MIRROR_BUSY.error());
+            }
+            _ => {}
+        }
+        self.begin_command(now, Kind::Suspend);
+        let mut record = self.record.clone();
+        record.suspend(true);
+        self.persist(record, Then::Suspended, out);
+        Ok(())
+    }
+
+    /// The suspension is recorded here; now the other partner, and the witness, are to know.
+    pub(super) fn after_suspended(&mut self, now: Timestamp, out: &mut Outbox) {
+        self.synchronize_at = None;
+        self.disarm();
+        self.set_state(MirroringState::Suspended, Some(9), out);
+        if self.pair == Pair::Established {
+            match self.record.role {
+                PartnerRole::Principal => self.send_configuration(out),
+                PartnerRole::Mirror => {
+                    let suspend_sequence = self.record.suspend_sequence;
+                    self.to_partner(Body::Suspended { suspend_sequence }, out);
+                }
+            }
+        } else {
+            self.attach(now, out);
+        }
+        self.settle_suspension(now, out);
+    }
+
+    /// Principal: the mirror suspended the session, and has recorded that it is not synchronized.
+    pub(super) fn on_suspended_by_mirror(&mut self, suspend_sequence: u32, out: &mut Outbox) {
+        if suspend_sequence <= self.record.suspend_sequence {
+            return self.send_configuration(out);
+        }
+        self.gate = Gate::Open;
+        let mut record = self.record.clone();
+        record.suspended = true;
+        record.suspend_sequence = suspend_sequence;
+        record.configuration_sequence += 1;
+        self.persist(record, Then::Suspended, out);
+    }
+
+    /// Principal: the mirror recorded a configuration with the suspension.
+    pub(super) fn on_suspension_configured(&mut self, now: Timestamp, out: &mut Outbox) {
+        if self.record.suspended && self.is_principal() && self.gate != Gate::Open {
+            self.gate = Gate::Open;
+        }
+        self.settle_suspension(now, out);
+    }
+
+    /// Ends a SUSPEND once nothing can take over any more: on the mirror when it has recorded it and the principal knows,
+    /// on the principal when commits need not wait for the mirror.
+    pub(super) fn settle_suspension(&mut self, now: Timestamp, out: &mut Outbox) {
+        let suspending = self
+            .command
+            .as_ref()
+            .is_some_and(|c| matches!(c.kind, Kind::Suspend));
+        if !suspending || !self.record.suspended || self.is_stalled() {
+            return;
+        }
+        let settled = match self.record.role {
+            PartnerRole::Principal => self.gate == Gate::Open && self.serving,
+            PartnerRole::Mirror => self.pair == Pair::Down,
+        };
+        if settled {
+            if self.is_principal() {
+                self.attach(now, out);
+            }
+            self.finish_command(Ok(()), out);
+        }
+    }
+
+    /// Mirror: the principal has recorded the suspension, too.
+    pub(super) fn suspension_known(&mut self, out: &mut Outbox) {
+        let suspending = self
+            .command
+            .as_ref()
+            .is_some_and(|c| matches!(c.kind, Kind::Suspend));
+        if suspending && self.record.suspended {
+            self.finish_command(Ok(()), out);
+        }
+    }
+
+    pub(super) fn resume(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
+        self.check_principal()?;
+        if !self.record.suspended {
+            out.push(SessionOutput::CommandDone(Ok(())));
+            return Ok(());
+        }
+        if self.pair != Pair::Established {
+            return Err(msg::BOTH_PARTNERS_NEEDED.with(&[&self.record.database]));
+        }
+        self.begin_command(now, Kind::Resume);
+        self.to_partner(Body::Resume, out);
+        Ok(())
+    }
+
+    /// The mirror said where its log stands. The session goes on if the two logs have something in common.
+    pub(super) fn on_resume_from(&mut self, theirs: LogPosition, log: &Log, out: &mut Outbox) {
+        let resuming = self
+            .command
+            .as_ref()
+            .is_some_and(|c| matches!(c.kind, Kind::Resume));
+        if !resuming || !self.record.suspended {
+            return;
+        }
+        if log
+            .common_point(theirs.start, &theirs.epochs, theirs.end)
+            .is_none()
+        {
+            let error = msg::REMOTE_NOT_IN_RANGE.with(&[&self.record.database]);
+            return self.finish_command(Err(error), out);
+        }
+        let mut record = self.record.clone();
+        record.suspend(false);
+        self.persist(record, Then::Resumed { log: theirs }, out);
+    }
+
+    pub(super) fn after_resumed(
+        &mut self,
+        now: Timestamp,
+        theirs: &LogPosition,
+        log: &Log,
+        out: &mut Outbox,
+    ) {
+        self.set_state(MirroringState::Synchronizing, Some(13), out);
+        self.attach(now, out);
+        self.send_start(theirs, log, out);
+    }
+
+    pub(super) fn end_resume_command(&mut self, out: &mut Outbox) {
+        if self
+            .command
+            .as_ref()
+            .is_some_and(|c| matches!(c.kind, Kind::Resume))
+        {
+            self.finish_command(Ok(()), out);
+        }
+    }
+}

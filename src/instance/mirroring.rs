@@ -505,6 +505,31 @@ impl Instance {
     pub(super) fn on_link_gained(&mut self, connection: ConnectionId) {
         self.apply_timeout_to(connection);
         self.update_all_links(LinkLoss::Hard);
+        self.probe_partners(connection);
+    }
+
+    /// A partner that was removed from the session does not connect back: ask it over the connection that reached it.
+    fn probe_partners(&mut self, connection: ConnectionId) {
+        let probes: Vec<Message> = self
+            .databases
+            .values()
+            .filter(|d| d.links.partner.is_none() && self.is_to_partner(d, connection))
+            .filter_map(|d| d.session.as_ref().filter(|s| s.has_started()))
+            .map(|session| Message {
+                session: session.record().session,
+                role_sequence: session.role_sequence(),
+                link: 0,
+                body: Body::Probe,
+            })
+            .collect();
+        probes.iter().for_each(|probe| self.say(connection, probe));
+    }
+
+    /// Whether this instance opened `connection` to reach the partner of `database`.
+    fn is_to_partner(&self, database: &Database, connection: ConnectionId) -> bool {
+        let partner = database.session.as_ref().map(|s| &s.record().partner);
+        let reached = partner.and_then(|p| self.endpoint.peers.outbound(p));
+        reached.is_some_and(|(outbound, _)| outbound == connection)
     }
 
     pub(super) fn on_link_lost(&mut self, connection: ConnectionId, peer: Guid, by: ClosedBy) {
@@ -693,10 +718,14 @@ impl Instance {
                 let from_witness = links.witness == Some(connection);
                 let on_link = links.partner.is_some() && self.partner_id(&name) == Some(peer);
                 let reply_via = links.reply_via == Some(connection);
+                let gone = message.body == Body::NoSession && self.is_to_partner(database, connection);
+                if message.body == Body::Probe {
+                    return;
+                }
                 if from_witness {
                     self.session_traffic(connection, &name);
                     self.session_input(&name, PartnerInput::FromWitness(message));
-                } else if on_link || reply_via {
+                } else if on_link || reply_via || gone {
                     self.session_traffic(connection, &name);
                     self.session_input(&name, PartnerInput::FromPartner(message));
                 } else {

@@ -66,9 +66,7 @@ pub(super) enum WitnessStep {
         sequence: u32,
     },
     /// The witness records whether the session is synchronized.
-    Telling {
-        synchronized: bool,
-    },
+    Telling,
 }
 
 impl Running {
@@ -404,9 +402,7 @@ impl Partner {
                 self.record_witness(out);
                 true
             }
-            Some(WitnessStep::Telling { synchronized })
-                if report.synchronized == synchronized && report.answers == self.witness_request =>
-            {
+            Some(WitnessStep::Telling) if report.answers == self.witness_request => {
                 if self.is_synchronized() {
                     self.set_state(MirroringState::Synchronized, Some(1), out);
                 }
@@ -476,7 +472,7 @@ impl Partner {
             }
             _ if self.witness_step() == Some(WitnessStep::Recording { sequence }) => {
                 let synchronized = self.is_synchronized();
-                self.set_witness_step(WitnessStep::Telling { synchronized });
+                self.set_witness_step(WitnessStep::Telling);
                 self.tell_witness(now, synchronized, out);
             }
             _ => {}
@@ -513,7 +509,7 @@ impl Partner {
         self.witness_veto = false;
     }
 
-    fn give_witness_up(&mut self, error: SqlError, out: &mut Outbox) {
+    pub(super) fn give_witness_up(&mut self, error: SqlError, out: &mut Outbox) {
         if self.inviting() {
             if self.witness_up {
                 self.to_witness(Body::Removed, out);
@@ -546,7 +542,7 @@ impl Partner {
         }
         match self.witness_step() {
             Some(WitnessStep::Reaching { .. }) => self.refused_in_command(out),
-            Some(WitnessStep::Recording { .. } | WitnessStep::Telling { .. }) => {
+            Some(WitnessStep::Recording { .. } | WitnessStep::Telling) => {
                 self.finish_command(Err(msg::WITNESS_CHANGE_UNCERTAIN.error()), out);
                 false
             }

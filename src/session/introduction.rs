@@ -104,8 +104,8 @@ impl Partner {
                 };
                 self.on_report(now, report, log, out);
             }
-            Body::TakeoverDenied { denial, .. } if message.link == self.witness_link => {
-                self.on_denied(denial, out);
+            Body::TakeoverDenied { request, denial } if message.link == self.witness_link => {
+                self.on_denied(request, denial, out);
             }
             Body::WitnessRefused { .. } | Body::Removed | Body::NoSession => {
                 if self.refused_in_command(out) {

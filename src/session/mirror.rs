@@ -138,13 +138,18 @@ impl Partner {
         };
         if self.armed && !self.partner_up && self.witness_up {
             let request = self.number(now);
+            self.takeover_request = request;
             let forced = self.record.takeover_forced;
             self.to_witness(Body::TakeoverRequest { request, to, forced }, out);
             self.retry_at = Some(now + PING_INTERVAL);
         }
     }
 
-    pub(super) fn on_denied(&mut self, denial: Denial, out: &mut Outbox) {
+    /// Only the answer to the latest request counts: another one may have been granted after an earlier denial.
+    pub(super) fn on_denied(&mut self, request: u64, denial: Denial, out: &mut Outbox) {
+        if request != self.takeover_request {
+            return;
+        }
         let forced = self.record.takeover_forced;
         let for_good = denial != Denial::PrincipalConnected || forced;
         if for_good && self.takeover.is_none() && !self.is_principal() {
@@ -292,6 +297,7 @@ impl Partner {
             redone: log.redone(),
         };
         self.to_partner(started, out);
+        self.suspension_known(out);
         self.follow_witness(now, out);
     }
 

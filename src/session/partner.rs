@@ -79,6 +79,7 @@ pub struct Partner {
     pub(super) synchronize_at: Option<Lsn>,
     pub(super) armed: bool,
     pub(super) retry_at: Option<Timestamp>,
+    pub(super) takeover_request: u64,
     pub(super) takeover: Option<Takeover>,
     pub(super) opening: Option<Opening>,
     pub(super) told_hardened: Lsn,
@@ -165,7 +166,9 @@ pub(super) enum Then {
         taken_back: bool,
     },
     /// A SUSPEND given here, or one that the mirror told of.
-    Suspended,
+    Suspended {
+        by_mirror: bool,
+    },
     /// Principal: start from what the mirror's log has in common with this one.
     Resumed {
         log: LogPosition,
@@ -288,6 +291,7 @@ impl Partner {
             synchronize_at: None,
             armed: false,
             retry_at: None,
+            takeover_request: 0,
             takeover: None,
             opening: None,
             told_hardened: Lsn::ZERO,
@@ -308,6 +312,9 @@ impl Partner {
         if self.stage == Stage::Running {
             // The process may have died between writing the record and saying what it holds.
             self.emit_role(None, None, out);
+            if self.record.suspended {
+                self.set_state(MirroringState::Suspended, Some(9), out);
+            }
         }
         match (self.stage, self.record.role) {
             (Stage::Waiting, _) => self.note_configured(out),
@@ -657,7 +664,7 @@ impl Partner {
                 log: theirs,
                 taken_back,
             } => self.after_settled(now, theirs.as_ref(), taken_back, log, out),
-            Then::Suspended => self.after_suspended(now, out),
+            Then::Suspended { by_mirror } => self.after_suspended(now, by_mirror, log, out),
             Then::Resumed { log: theirs } => self.after_resumed(now, &theirs, log, out),
             Then::HandingOver { end } => self.after_handing_over(end, log, out),
             Then::SafetySet => self.after_safety_set(now, out),

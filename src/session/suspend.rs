@@ -33,16 +33,22 @@ impl Partner {
         self.begin_command(now, Kind::Suspend);
         let mut record = self.record.clone();
         record.suspend(true);
-        self.persist(record, Then::Suspended, out);
+        self.persist(record, Then::Suspended { by_mirror: false }, out);
         Ok(())
     }
 
     /// The suspension is recorded here; now the other partner, and the witness, are to know.
-    pub(super) fn after_suspended(&mut self, now: Timestamp, out: &mut Outbox) {
+    pub(super) fn after_suspended(&mut self, now: Timestamp, by_mirror: bool, log: &Log, out: &mut Outbox) {
         self.synchronize_at = None;
         self.disarm();
         self.set_state(MirroringState::Suspended, Some(9), out);
+        if self.inviting() {
+            self.give_witness_up(msg::WITNESS_NEEDS_ALL.error(), out);
+        }
         if self.pair == Pair::Established {
+            if by_mirror {
+                self.gate = Gate::Open;
+            }
             match self.record.role {
                 PartnerRole::Principal => self.send_configuration(out),
                 PartnerRole::Mirror => {
@@ -53,6 +59,10 @@ impl Partner {
         } else {
             self.attach(now, out);
         }
+        if matches!(self.pair, Pair::Greeting { .. } | Pair::Starting) {
+            // What was said of this side is not true any more.
+            self.greet(now, None, log, out);
+        }
         self.settle_suspension(now, out);
     }
 
@@ -61,12 +71,11 @@ impl Partner {
         if suspend_sequence <= self.record.suspend_sequence {
             return self.send_configuration(out);
         }
-        self.gate = Gate::Open;
         let mut record = self.record.clone();
         record.suspended = true;
         record.suspend_sequence = suspend_sequence;
         record.configuration_sequence += 1;
-        self.persist(record, Then::Suspended, out);
+        self.persist(record, Then::Suspended { by_mirror: true }, out);
     }
 
     /// Principal: the mirror recorded a configuration with the suspension.

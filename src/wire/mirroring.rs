@@ -59,6 +59,8 @@ pub enum Body {
     Removed,
     /// There is no session of this GUID here.
     NoSession,
+    /// Is there a session of this GUID at the other end? Only its lack is answered, with `NoSession`.
+    Probe,
 
     // Between the partners: greeting
     Hello(Hello),
@@ -360,6 +362,7 @@ mod kind {
     pub const RESUME: u8 = 30;
     pub const RESUME_FROM: u8 = 31;
     pub const TAKE_OVER: u8 = 32;
+    pub const PROBE: u8 = 33;
 }
 
 #[derive(Default)]
@@ -387,6 +390,7 @@ impl Writer {
             Body::OpenRefused { number } => self.tagged_u32(kind::OPEN_REFUSED, *number),
             Body::Removed => self.u8(kind::REMOVED),
             Body::NoSession => self.u8(kind::NO_SESSION),
+            Body::Probe => self.u8(kind::PROBE),
             Body::Hello(hello) => self.hello(hello)?,
             Body::Start { from, configuration } => {
                 self.tagged_lsn(kind::START, *from);
@@ -614,6 +618,7 @@ impl<'a> Reader<'a> {
             kind::OPEN_REFUSED => Body::OpenRefused { number: self.u32()? },
             kind::REMOVED => Body::Removed,
             kind::NO_SESSION => Body::NoSession,
+            kind::PROBE => Body::Probe,
             kind::HELLO => Body::Hello(self.hello()?),
             kind::START => Body::Start {
                 from: self.lsn()?,
@@ -988,6 +993,7 @@ mod tests {
             any::<u32>().prop_map(|number| Body::OpenRefused { number }),
             Just(Body::Removed),
             Just(Body::NoSession),
+            Just(Body::Probe),
             hello().prop_map(Body::Hello),
             (lsn(), configuration()).prop_map(|(from, configuration)| Body::Start { from, configuration }),
             configuration().prop_map(|configuration| Body::StartSuspended { configuration }),

@@ -103,6 +103,8 @@ pub struct Trio {
     /// Commits that clients were told of and that nobody may lose.
     acked: BTreeMap<u64, u32>,
     told: usize,
+    /// A disk lost log that was hardened.
+    rotten: bool,
     /// The role sequence of the last forced service.
     forced: RoleSequence,
     /// The partners whose introduction on the present link the witness was given.
@@ -170,6 +172,7 @@ impl Trio {
             transactions: 0,
             acked: BTreeMap::new(),
             told: 0,
+            rotten: false,
             forced: 0,
             introduced: [false; 2],
             ackers: BTreeMap::new(),
@@ -363,7 +366,7 @@ impl Trio {
             self.introduced = [false; 2];
             return;
         }
-        for _ in 0..written {
+        for _ in 0..written.min(self.sides[of].tasks.len()) {
             if let Some(task) = self.sides[of].tasks.pop_front() {
                 self.carry_out(of, task);
             }
@@ -444,6 +447,28 @@ impl Trio {
             assert!(step < 10_000, "it goes on for ever: {:#?}", self.last_steps());
         }
         any
+    }
+
+    /// The first of all deliveries and disk tasks that can be made, in a fixed order; whether there was one.
+    pub fn advance(&mut self) -> bool {
+        for link in 0..3 {
+            if self.deliver(link, 0) || self.deliver(link, 1) {
+                return true;
+            }
+        }
+        [A, B, W].into_iter().any(|of| self.finish_task(of))
+    }
+
+    /// The last blocks on the disk of an instance that is down cannot be read any more.
+    pub fn rot(&mut self, of: usize, blocks: usize) {
+        let disk = &mut self.sides[of].disk;
+        disk.truncate(disk.len().saturating_sub(blocks));
+        self.rotten = true;
+    }
+
+    /// What was acknowledged so far may be lost.
+    pub fn expect_loss(&mut self) {
+        self.acked.clear();
     }
 
     pub fn last_steps(&self) -> &[String] {
@@ -542,6 +567,11 @@ impl Trio {
     }
 
     fn succeed(&mut self, of: usize, command: Command) {
+        if self.partner(of).has_command() {
+            // It waits for an answer that was lost, and ends at its deadline.
+            self.pass(Duration::from_secs(30));
+            self.calm();
+        }
         self.command(of, command);
         self.calm();
         assert_eq!(
@@ -570,7 +600,7 @@ impl Trio {
                 continue;
             };
             let log = &self.sides[of].log;
-            assert!(partner.failover_lsn() <= log.end());
+            assert!(self.rotten || partner.failover_lsn() <= log.end());
             if partner.is_serving() && partner.role_sequence() >= self.highest_served {
                 self.highest_served = partner.role_sequence();
                 self.assert_holds_acknowledged(of);

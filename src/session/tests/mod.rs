@@ -1,7 +1,10 @@
 //! The three roles together, on an in-memory network and disk.
 
+mod commands;
 mod coverage;
+mod damage;
 mod harness;
+mod interruptions;
 mod outcomes;
 mod schedule;
 mod transitions;

@@ -1,7 +1,7 @@
 //! One mirroring session of one database, pure: [`Partner`] on each of the two partners, [`Witness`] on the witness.
 //!
 //! What is here decides; the instance moves: it owns the log, the tables, the disks and the links, feeds inputs and carries
-//! outputs out. Only SAFETY FULL is executed. States and guards are documented (*Mirroring States*, *Role Switching*,
+//! outputs out. States and guards are documented (*Mirroring States*, *Role Switching*,
 //! *Quorum*); the messages that bring them about are ours.
 //!
 //! ```text
@@ -16,6 +16,10 @@
 //!   │  └─ mirror: witness granted, all redone ─► principal, DISCONNECTED    │    │ link lost: DISCONNECTED, not serving
 //!   └───────────────────────────────────────────────────────────────────────┴────┘
 //! ```
+//!
+//! Any of them but PENDING_FAILOVER becomes SUSPENDED by SUSPEND or a forced service, and stays so, connected or not, until
+//! RESUME leads to SYNCHRONIZING. With SAFETY OFF the session never leaves SYNCHRONIZING for SYNCHRONIZED, and the gate is
+//! open for good. The whole table is a snapshot of `tests/transitions.rs`.
 //!
 //! **Greeting** (`greeting`). When the link comes up each side sends `Hello`; one of two crossing ones yields and answers
 //! the other, so that both read the same pair. The higher role sequence wins. A side that has to change its role or
@@ -44,6 +48,14 @@
 //! the mirror redoes all, records its new role and sequence, answers `FailoverDone`; the former principal records the
 //! mirror role. A principal that has begun serves again only when the partner, greeting it, proves to be still a mirror;
 //! a mirror forgets the preparation with the link. Two mirrors cannot come to be, because the old one moves last.
+//!
+//! **Settings.** Safety and suspension have sequences of their own and the newer value wins when partners meet (`record`).
+//! The mirror records a new safety level first. While suspended, `StartSuspended` takes the place of `Start`: nothing is cut
+//! back. RESUME asks the mirror where its log stands and goes on with `Start` (`suspend`).
+//!
+//! **Forced service** (`force`). The mirror goes on alone under the next role sequence, suspended; a witness, if one is set,
+//! records that first and only while it does not see the principal. **Damage** (`principal`): a mirror that holds more of
+//! a principal's own log than it does itself is not cut back but takes over (`TakeOver`).
 //!
 //! **Fencing.** Messages of another `mirroring_guid`, of another role sequence (greetings apart) or of an earlier greeting
 //! are dropped. A message that a partner is not known to have a session for is answered `NoSession`, and ends it there.

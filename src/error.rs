@@ -145,9 +145,14 @@ catalogue! {
     BACKUP_DAMAGED = 3241, 16, false, "The media family on device '{0}' is incorrectly formed. {1}.";
     BACKUP_TOO_RECENT = 4305, 16, false, "The log in this backup set begins at LSN {0}, which is too recent to apply to the database. An earlier log backup that includes LSN {1} can be restored.";
     BACKUP_TOO_EARLY = 4326, 16, false, "The log in this backup set terminates at LSN {0}, which is too early to apply to the database. A more recent log backup that includes LSN {1} can be restored.";
+    LOG_BACKUP_IN_SIMPLE = 4208, 16, false, "The statement BACKUP LOG is not allowed while the recovery model is SIMPLE. Use BACKUP DATABASE or change the recovery model using ALTER DATABASE.";
+    LOG_BACKUP_WITHOUT_BASE = 4214, 16, false, "BACKUP LOG cannot be performed because there is no current database backup.";
+    DIFFERENTIAL_WITHOUT_BASE = 3035, 16, false, "Cannot perform a differential backup for database \"{0}\", because a current database backup does not exist. Perform a full database backup by reissuing BACKUP DATABASE, omitting the WITH DIFFERENTIAL option.";
+    DIFFERENTIAL_OF_OTHER_BASE = 3136, 16, false, "This differential backup cannot be restored because the database has not been restored to the correct earlier state.";
+    FILE_MISSING = 5041, 16, false, "MODIFY FILE failed. File '{0}' does not exist.";
     RESTORE_NOT_RESTORING = 3117, 16, false, "The log or differential backup cannot be restored because no files are ready to rollforward.";
     RESTORE_OVERWRITES = 3159, 16, false, "The tail of the log for the database \"{0}\" has not been backed up, or the database is mirrored; remove it before restoring over it.";
-    LOG_FULL = 9002, 17, true, "The transaction log for database '{0}' is full ({1} bytes).";
+    LOG_FULL = 9002, 17, true, "The transaction log for database '{0}' is full due to '{2}' ({1} bytes).";
     DATABASE_RESTORING = 927, 14, false, "Database '{0}' cannot be opened. It is in the middle of a restore.";
     DATABASE_MIRROR = 954, 14, false, "The database '{0}' cannot be opened. It is acting as a mirror database.";
     DATABASE_NO_QUORUM = 955, 14, false, "Database '{0}' is enabled for Database Mirroring, but neither the partner nor witness server instances are available: the database cannot be opened.";
@@ -252,6 +257,7 @@ catalogue! {
     REMOTE_UNRELATED = 1407, 16, false, "The remote copy of database \"{0}\" is not related to the local copy of the database.";
     REMOTE_NOT_RECOVERED_ENOUGH = 1408, 16, false, "The remote copy of database \"{0}\" is not recovered far enough to enable database mirroring or to join it to the availability group. You need to apply missing log records to the remote database by restoring the current log backups from the principal/primary database.";
     REMOTE_ALREADY_MIRRORED = 1410, 16, false, "The remote copy of database \"{0}\" is already enabled for database mirroring.";
+    REMOTE_LACKS_LOG_CHAIN = 1478, 16, false, "The mirror database, \"{0}\", has insufficient transaction log data to preserve the log backup chain of the principal database. This may happen if a log backup from the principal database has not been taken or has not been restored on the mirror database.";
     REMOTE_NOT_IN_RANGE = 1412, 16, false, "The remote copy of database \"{0}\" has not been rolled forward to a point in time that is encompassed in the local copy of the database log.";
     CONTACT_LOST_BEFORE_START = 1413, 16, true, "Communications to the remote server instance failed before database mirroring was fully started. The ALTER DATABASE command failed. Retry the command when the remote database is started.";
     NOT_MIRRORED = 1416, 16, false, "Database \"{0}\" is not configured for database mirroring.";

@@ -12,7 +12,7 @@ use mirrorlab::sim::launch;
 use mirrorlab::sim::render;
 use mirrorlab::sim::runner::{Run, Verdict, run_many};
 use mirrorlab::sim::scenario::{Library, Scenario};
-use mirrorlab::types::{ClientEvent, Event};
+use mirrorlab::types::{ClientEvent, Event, InstanceName, SessionEvent, Source};
 
 const SYSTEMS: [&str; 3] = ["alpha", "beta", "gamma"];
 const WAYS: [&str; 2] = ["kill", "power_loss"];
@@ -55,6 +55,33 @@ fault = { kind = "kill", instance = "alpha", lasts = "500ms" }
 "#,
 };
 
+const TRUNCATION: Reference = Reference {
+    name: "truncation",
+    risk: "A process or its machine goes down in the middle of one durable write as log is backed up and given up.",
+    crash_at: "1500ms",
+    steps: r#"
+[[step]]
+at = "1500ms"
+on = "alpha"
+sql = '''
+ALTER DATABASE Sales MODIFY FILE (NAME = Sales_log, MAXSIZE = 64 KB)
+GO
+USE Sales
+CREATE TABLE Heavy (id INT PRIMARY KEY, value INT)
+INSERT INTO Heavy VALUES ROWS
+UPDATE Heavy SET value = value + 1
+GO
+BACKUP LOG Sales TO DISK = 'D:\log.bak'
+GO
+USE Sales
+UPDATE Heavy SET value = value + 1
+CHECKPOINT
+UPDATE Heavy SET value = value + 1
+'''
+may_fail = true
+"#,
+};
+
 struct Reference {
     name: &'static str,
     risk: &'static str,
@@ -70,6 +97,8 @@ fn point(reference: &Reference, system: &str, how: &str, kept: bool, write: u32)
         steps,
         ..
     } = reference;
+    let rows: Vec<String> = (1..=250).map(|id| format!("({id}, 0)")).collect();
+    let steps = steps.replace("ROWS", &rows.join(", "));
     format!(
         r#"
 promise = "No acknowledged commit is lost, and the session heals, whichever durable write is the last."
@@ -126,6 +155,21 @@ fn no_crash_in_a_write_of_a_manual_failover_loses_what_was_acknowledged() {
 #[test]
 fn no_crash_in_a_write_of_an_automatic_failover_loses_what_was_acknowledged() {
     enumerate(&AUTOMATIC_FAILOVER);
+}
+
+#[test]
+fn no_crash_in_a_write_of_a_truncation_loses_what_was_acknowledged() {
+    enumerate(&TRUNCATION);
+    // Without any crash the principal gives log up, so the points above are those of a truncation.
+    let undisturbed = scenario(&point(&TRUNCATION, "gamma", "kill", true, WRITES_MAX));
+    let run = mirrorlab::sim::runner::run(&launch::instances(), &undisturbed, 1);
+    let who = Source::Instance(InstanceName::new("alpha"));
+    let gave_up = run
+        .trace
+        .events()
+        .iter()
+        .any(|e| e.source == who && matches!(e.event, Event::Session(SessionEvent::LogTruncated { .. })));
+    assert!(gave_up, "alpha gave up no log");
 }
 
 /// Crosses every point of the reference; the table of what was crossed is a snapshot.

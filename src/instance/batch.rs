@@ -13,6 +13,7 @@ use super::database::tables::{Blocked, Transaction};
 use super::ddl::CertificateStep;
 use super::io::{DiskError, DiskReply, DiskTicket};
 use crate::error::{SqlError, msg};
+use crate::log::BackupPoint;
 use crate::tsql::ast::{self, Spanned, Statement};
 use crate::types::{ConnectionId, DatabaseName, InstanceEvent, Lsn, Reply, ReplyItem};
 
@@ -90,6 +91,8 @@ pub(super) enum Then {
     Dropped,
     Backup {
         pages: u64,
+        /// What the database is to remember of it.
+        record: Option<(DatabaseName, BackupPoint)>,
     },
     RestoreRead(ast::Restore),
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::config::EndpointConfig;
 use crate::session::{PartnerRecord, WitnessRecord};
-use crate::types::{DatabaseName, Guid, WallTime};
+use crate::types::{DatabaseName, Guid, Lsn, WallTime};
 
 /// Ids below are the product's own principals and endpoints.
 const FIRST_PRINCIPAL_ID: u32 = 257;
@@ -132,6 +132,10 @@ pub struct DatabaseEntry {
     pub restoring: bool,
     pub created: WallTime,
     pub mirroring: Option<PartnerRecord>,
+    /// How large the log may become.
+    pub log_bytes_max: u64,
+    /// The full backup that the copy was restored from, by its end; differential ones of another base do not fit.
+    pub restored_base: Option<Lsn>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

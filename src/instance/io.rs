@@ -190,6 +190,11 @@ pub enum DiskRequest {
         database: DatabaseName,
         to: Lsn,
     },
+    /// Log before `before` is needed no more: begin the log there, durably. The data file must hold it durably.
+    DiscardLog {
+        database: DatabaseName,
+        before: Lsn,
+    },
     /// Apply rows, new tables and tables whose creation is undone (`dropped`, without rows by then) to the data file, with
     /// `applied` in the same transaction. Without `durable` the
     /// transaction may be lost at power loss (the log redoes it).

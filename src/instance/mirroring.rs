@@ -227,6 +227,7 @@ impl Instance {
         session.handle(now, input, &mut database.log, &mut out);
         self.carry_out(name, out);
         self.acknowledge(name);
+        self.give_up_log(name);
     }
 
     fn carry_out(&mut self, name: &DatabaseName, mut out: Outbox) {

@@ -1,7 +1,7 @@
 //! What the instance asked its disk for, so that the answer finds its way.
 
 use super::Instance;
-use super::batch::Then;
+use super::batch::{Then, Wait};
 use super::io::{DiskError, DiskReply, DiskRequest, DiskTicket, Output};
 use crate::error::{SqlError, msg};
 use crate::types::{ConnectionId, DatabaseName, Guid, InstanceEvent, Lsn, RoleSequence};
@@ -42,7 +42,14 @@ pub(super) enum Purpose {
     Redo {
         database: DatabaseName,
         to: Lsn,
+        durable: bool,
     },
+    /// A client waits for the data file to be durable.
+    Checkpoint {
+        database: DatabaseName,
+        to: Lsn,
+    },
+    LogDiscard,
     /// The data file was taken back; the log is cut next.
     Undo,
     LogTruncate {
@@ -95,9 +102,25 @@ impl Instance {
                     i.on_log_hardened(&database, role_sequence, start, end, crc)
                 });
             }
-            Purpose::Redo { database, to } => {
-                self.must(result, "a data file write", |i| i.on_redone(&database, to));
+            Purpose::Redo {
+                database,
+                to,
+                durable,
+            } => {
+                self.must(result, "a data file write", |i| {
+                    i.on_redone(&database, to);
+                    if durable {
+                        i.on_checkpoint(&database, to);
+                    }
+                });
             }
+            Purpose::Checkpoint { database, to } => {
+                self.must(result, "a checkpoint", |i| {
+                    i.on_checkpoint(&database, to);
+                    i.resume(&Wait::Disk(asked));
+                });
+            }
+            Purpose::LogDiscard => self.must(result, "giving up log", |_| {}),
             Purpose::Undo => self.must(result, "a data file write", |_| {}),
             Purpose::LogTruncate { database, to } => {
                 self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));

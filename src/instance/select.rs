@@ -9,12 +9,12 @@ use super::catalog::{EndpointPermission, LoginKind, PermissionState, PrivateKey,
 use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::views::{
-    CLASS_ENDPOINT, CertificateRow, Coded, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
+    CLASS_ENDPOINT, COUNTER_LEVEL, CertificateRow, Coded, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
     DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
     EndpointRow, LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL, Limits, LogReuseWait,
-    PROTOCOL_TCP, PointRead, RecoveryModelShown, ServerPermissionRow, ServerPrincipalRow, SystemViews,
-    TYPE_DATABASE_MIRRORING, Table, TcpEndpointRow, TcpListenerStateRow, TraceRow, View,
-    WITNESS_SYNCHRONIZED, WITNESS_UNSYNCHRONIZED, point_read,
+    OBJECT_DATABASE_MIRRORING, PROTOCOL_TCP, PerformanceCounterRow, PointRead, RecoveryModelShown,
+    ServerPermissionRow, ServerPrincipalRow, SystemViews, TYPE_DATABASE_MIRRORING, Table, TcpEndpointRow,
+    TcpListenerStateRow, TraceRow, View, WITNESS_SYNCHRONIZED, WITNESS_UNSYNCHRONIZED, point_read,
 };
 use crate::crypto::certificate;
 use crate::error::SqlError;
@@ -167,6 +167,11 @@ impl SystemViews for Seen<'_> {
                 .map(TcpListenerStateRow::into_values)
                 .collect(),
             View::FnTraceGettable => i.trace.rows().cloned().map(TraceRow::into_values).collect(),
+            View::DmOsPerformanceCounters => i
+                .counter_rows()
+                .into_iter()
+                .map(PerformanceCounterRow::into_values)
+                .collect(),
         }
     }
 
@@ -379,10 +384,7 @@ impl Instance {
             },
             is_master_key_encrypted_by_server: false,
             service_broker_guid: e.family,
-            log_reuse_wait: match self.database(e.name.as_str()) {
-                Some(d) if d.is_mirrored() => LogReuseWait::DatabaseMirroring,
-                _ => LogReuseWait::LogBackup,
-            },
+            log_reuse_wait: self.log_reuse_wait(e.name.as_str()),
         };
         let mut rows: Vec<DatabaseRow> = [master]
             .into_iter()
@@ -531,6 +533,27 @@ impl Instance {
         let mut rows: Vec<CertificateRow> = self.catalog.certificates().filter_map(row).collect();
         rows.sort_by_key(|r| r.certificate_id);
         rows
+    }
+
+    /// The queues of the mirrored databases, in order of name.
+    fn counter_rows(&self) -> Vec<PerformanceCounterRow> {
+        let mirrored = self
+            .databases
+            .values()
+            .filter_map(|d| Some((d, d.session.as_ref()?)));
+        mirrored
+            .flat_map(|(database, session)| {
+                let (send, redo) = session.queues(&database.log);
+                let row = |counter_name, bytes: u64| PerformanceCounterRow {
+                    object_name: OBJECT_DATABASE_MIRRORING,
+                    counter_name,
+                    instance_name: database.name.as_str().to_owned(),
+                    cntr_value: bytes.div_ceil(1024),
+                    cntr_type: COUNTER_LEVEL,
+                };
+                [row("Log Send Queue KB", send), row("Redo Queue KB", redo)]
+            })
+            .collect()
     }
 
     fn listener_rows(&self) -> Vec<TcpListenerStateRow> {

@@ -214,6 +214,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::BackupPoint;
     use crate::types::{RowChange, TransactionId};
 
     fn record() -> impl Strategy<Value = LogRecord> {
@@ -231,6 +232,10 @@ mod tests {
             any::<u64>().prop_map(|n| LogRecord::Commit {
                 transaction: TransactionId(n),
             }),
+            any::<(u64, u64)>().prop_map(|(log, base)| LogRecord::Backup(BackupPoint {
+                log: Lsn::new(log),
+                base: Lsn::new(base),
+            })),
         ]
     }
 

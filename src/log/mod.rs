@@ -9,5 +9,5 @@ mod record;
 mod tail;
 
 pub use block::{BLOCK_BYTES_MAX, BlockError, LogBlock, Recovered, recover};
-pub use record::LogRecord;
-pub use tail::{AppendError, LOG_BYTES_MAX, Log};
+pub use record::{BackupPoint, LogRecord};
+pub use tail::{AppendError, LOG_BYTES_MAX, LOG_BYTES_MAX_DEFAULT, Log};

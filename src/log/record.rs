@@ -1,9 +1,10 @@
 //! Log records and the bytes that hold them.
 //!
 //! A transaction's records stand together, its `Commit` last, and never span blocks; so a block can be redone or undone
-//! by itself and no table of open transactions is needed. Source: ours.
+//! by itself and no table of open transactions is needed. What a database must remember of its backups is logged too, so
+//! that it reaches the mirror and is undone with the rest. Source: ours.
 
-use crate::types::{RowChange, TransactionId};
+use crate::types::{Lsn, RowChange, TransactionId};
 
 /// One record of the transaction log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub enum LogRecord {
     Commit {
         transaction: TransactionId,
     },
+    /// A backup was taken. Carries what is known of both chains then, so that the last one tells all.
+    Backup(BackupPoint),
+}
+
+/// How far the database is backed up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BackupPoint {
+    /// Log before this is in a log backup, or needs none.
+    pub log: Lsn,
+    /// The end of the log that the last full backup belongs to; the base of differential ones.
+    pub base: Lsn,
 }
 
 /// Appends the encoding of `record`. A table's name is cut to no length here; the T-SQL layer bounds it.
@@ -35,6 +47,11 @@ pub(super) fn encode_record(record: &LogRecord, out: &mut Vec<u8>) {
         LogRecord::Commit { transaction } => {
             out.push(TAG_COMMIT);
             out.extend_from_slice(&transaction.0.to_le_bytes());
+        }
+        LogRecord::Backup(point) => {
+            out.push(TAG_BACKUP);
+            out.extend_from_slice(&point.log.get().to_le_bytes());
+            out.extend_from_slice(&point.base.get().to_le_bytes());
         }
     }
 }
@@ -57,6 +74,7 @@ pub(super) fn decode_records(payload: &[u8]) -> Result<Vec<LogRecord>, &'static 
 const TAG_CREATE_TABLE: u8 = 1;
 const TAG_SET: u8 = 2;
 const TAG_COMMIT: u8 = 3;
+const TAG_BACKUP: u8 = 4;
 
 fn put_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
@@ -87,6 +105,10 @@ impl<'a> Reader<'a> {
             TAG_COMMIT => Ok(LogRecord::Commit {
                 transaction: TransactionId(u64::from_le_bytes(self.array()?)),
             }),
+            TAG_BACKUP => Ok(LogRecord::Backup(BackupPoint {
+                log: Lsn::new(u64::from_le_bytes(self.array()?)),
+                base: Lsn::new(u64::from_le_bytes(self.array()?)),
+            })),
             _ => Err("a record of an unknown kind"),
         }
     }

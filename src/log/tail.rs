@@ -1,7 +1,7 @@
 //! The log of one database in memory: its blocks, where it ends, how far it is hardened and redone.
 //!
-//! Blocks are kept from `start` on, for resending and undo; nothing is dropped while the session exists, and beyond
-//! [`LOG_BYTES_MAX`] the log is full (message 9002). Which principal generated what is known from the role sequences of
+//! Blocks are kept from `start` on, for resending, undo and log backups. What nobody needs any more is discarded at the
+//! front; beyond its configured size the log is full (message 9002). Which principal generated what is known from the role sequences of
 //! the blocks: two logs agree as long as they name the same sequence, because under one sequence only one instance
 //! generates log. Source: derived; the comparison is that of Kafka's leader epochs.
 //!
@@ -9,11 +9,14 @@
 
 use thiserror::Error;
 
-use super::{BlockError, LogBlock, LogRecord};
+use super::{BackupPoint, BlockError, LogBlock, LogRecord};
 use crate::types::{Lsn, RoleSequence};
 
-/// The largest log, in bytes from its start.
-pub const LOG_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The size of a log until `MODIFY FILE` changes it, in bytes.
+pub const LOG_BYTES_MAX_DEFAULT: u64 = 16 * 1024 * 1024;
+
+/// No log grows beyond this, a mirror's included, which is only as large as its principal's otherwise.
+pub const LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
 /// The transaction log of one database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +25,17 @@ pub struct Log {
     blocks: Vec<LogBlock>,
     hardened: Lsn,
     redone: Lsn,
+    /// Beyond this many bytes nothing is generated here.
+    bytes_max: u64,
+    /// The last backup the log knows of, and the block that says so.
+    backup: Option<(BackupPoint, Lsn)>,
 }
 
 /// Why nothing was appended.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AppendError {
-    #[error("the log is full: {bytes} of at most {LOG_BYTES_MAX} bytes")]
-    LogFull { bytes: u64 },
+    #[error("the log is full: it holds {bytes} of at most {max} bytes")]
+    LogFull { bytes: u64, max: u64 },
     #[error("the block starts at {block}, the log ends at {end}")]
     Gap { block: Lsn, end: Lsn },
     #[error(transparent)]
@@ -43,6 +50,8 @@ impl Log {
             blocks: Vec::new(),
             hardened: start,
             redone: start,
+            bytes_max: LOG_BYTES_MAX_DEFAULT,
+            backup: None,
         }
     }
 
@@ -59,8 +68,24 @@ impl Log {
         Ok(log)
     }
 
-    /// Principal: makes a block of `records` at the end. Not hardened yet.
+    /// Principal: makes a block of `records` at the end. Not hardened yet. `LogFull` beyond the configured size.
     pub fn append(
+        &mut self,
+        role_sequence: RoleSequence,
+        records: Vec<LogRecord>,
+    ) -> Result<&LogBlock, AppendError> {
+        let block = LogBlock::new(self.end(), role_sequence, records)?;
+        if block.end().bytes_since(self.start) > self.bytes_max {
+            return Err(AppendError::LogFull {
+                bytes: self.bytes(),
+                max: self.bytes_max,
+            });
+        }
+        self.append_block(block)
+    }
+
+    /// As `append`, whatever the configured size: for the one record that lets log go.
+    pub fn append_beyond_size(
         &mut self,
         role_sequence: RoleSequence,
         records: Vec<LogRecord>,
@@ -86,9 +111,14 @@ impl Log {
                 after: last.role_sequence(),
             }));
         }
-        let bytes = block.end().bytes_since(self.start);
-        if bytes > LOG_BYTES_MAX {
-            return Err(AppendError::LogFull { bytes });
+        if block.end().bytes_since(self.start) > LOG_BYTES_MAX {
+            return Err(AppendError::LogFull {
+                bytes: self.bytes(),
+                max: LOG_BYTES_MAX,
+            });
+        }
+        if let Some(point) = backup_of(&block) {
+            self.backup = Some((point, block.start()));
         }
         self.blocks.push(block);
         Ok(&self.blocks[self.blocks.len() - 1])
@@ -111,7 +141,50 @@ impl Log {
         let end = self.end();
         self.hardened = self.hardened.min(end);
         self.redone = self.redone.min(end);
+        if undone.iter().any(|block| backup_of(block).is_some()) {
+            let mut newest_first = self.blocks.iter().rev();
+            self.backup = newest_first.find_map(|b| Some((backup_of(b)?, b.start())));
+        }
         undone
+    }
+
+    /// Gives up whole blocks that end at or before `to`. The block that tells of the last backup is kept, and so is what
+    /// is not redone. Whether anything went.
+    pub fn discard_before(&mut self, to: Lsn) -> bool {
+        let to = self.discardable(to);
+        let gone = self.blocks.partition_point(|b| b.end() <= to);
+        self.blocks.drain(..gone);
+        let moved = to > self.start;
+        self.start = to;
+        moved
+    }
+
+    /// Up to where `discard_before(to)` would give the log up: a boundary between blocks.
+    pub fn discardable(&self, to: Lsn) -> Lsn {
+        let kept = self.backup.map_or(Lsn::MAX, |(_, block)| block);
+        let to = to.min(kept).min(self.redone);
+        let gone = self.blocks.partition_point(|b| b.end() <= to);
+        gone.checked_sub(1)
+            .map_or(self.start, |last| self.blocks[last].end())
+    }
+
+    /// The last backup that was recorded in the log.
+    pub fn backup(&self) -> Option<BackupPoint> {
+        self.backup.map(|(point, _)| point)
+    }
+
+    /// How many bytes the log holds.
+    pub fn bytes(&self) -> u64 {
+        self.end().bytes_since(self.start)
+    }
+
+    pub fn bytes_max(&self) -> u64 {
+        self.bytes_max
+    }
+
+    /// Sets how large the log may become.
+    pub fn set_bytes_max(&mut self, bytes_max: u64) {
+        self.bytes_max = bytes_max.min(LOG_BYTES_MAX);
     }
 
     pub fn start(&self) -> Lsn {
@@ -180,6 +253,13 @@ impl Log {
             .find(|at| *at < to && sequence_at(&ours, *at) != sequence_at(their_epochs, *at));
         Some(parting.unwrap_or(to))
     }
+}
+
+fn backup_of(block: &LogBlock) -> Option<BackupPoint> {
+    block.records().iter().rev().find_map(|record| match record {
+        LogRecord::Backup(point) => Some(*point),
+        _ => None,
+    })
 }
 
 /// The role sequence under which the log at `at` was generated.
@@ -265,7 +345,35 @@ mod tests {
             }
         };
         assert!(matches!(full, AppendError::LogFull { .. }));
-        assert!(log.end().get() <= LOG_BYTES_MAX);
+        assert!(log.bytes() <= LOG_BYTES_MAX_DEFAULT);
+        log.mark_hardened(log.end());
+        log.mark_redone(log.end());
+        let half = log.blocks()[log.blocks().len() / 2].start();
+        assert!(log.discard_before(half));
+        assert_eq!(log.start(), half);
+        assert!(log.append(1, Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn the_last_backup_is_known_as_long_as_its_block_is_there() {
+        let mut log = log(&[1, 1]);
+        let (first, second) = (log.blocks()[0].end(), log.end());
+        let backup = |lsn| BackupPoint {
+            log: lsn,
+            base: first,
+        };
+        for point in [backup(first), backup(second)] {
+            log.append(1, vec![LogRecord::Backup(point)]).unwrap();
+        }
+        assert_eq!(log.backup(), Some(backup(second)));
+        log.mark_hardened(log.end());
+        assert!(!log.discard_before(log.end()), "nothing is redone yet");
+        log.mark_redone(log.end());
+        let last = log.blocks()[3].start();
+        assert!(log.discard_before(log.end()));
+        assert_eq!((log.start(), log.backup()), (last, Some(backup(second))));
+        log.truncate(last);
+        assert_eq!((log.backup(), log.start(), log.end()), (None, last, last));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::{COMMAND_SLACK, Command, Outbox, PING_INTERVAL, SessionOutput, start}
 use crate::error::{SqlError, msg};
 use crate::log::Log;
 use crate::types::{
-    LinkState, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
+    LinkState, Lsn, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
 };
 use crate::wire::mirroring::{Body, LogPosition, Message, Open};
 
@@ -291,6 +291,7 @@ impl Partner {
             name: self.identity.name.clone(),
             log: Partner::log_position(log),
             epoch_base: self.record.epoch_base,
+            backed_up: log.backup().map_or(Lsn::ZERO, |point| point.log),
             configuration: self.record.configuration(),
         };
         self.to_partner(Body::Open(Box::new(open)), out);

@@ -233,6 +233,9 @@ impl Partner {
                 self.adopt(to, out);
             }
             (Pair::Established, Body::Block { frame }) => self.on_block(&frame, log, out),
+            (Pair::Established, Body::Discarded { to }) => {
+                self.peer_discarded = self.peer_discarded.max(to);
+            }
             (Pair::Established, Body::Synchronize { at }) if !self.record.suspended => {
                 self.synchronize_at = Some(at);
             }

@@ -139,6 +139,10 @@ pub enum PartnerInput {
     Truncated {
         to: Lsn,
     },
+    /// The instance gave up the log before `to`.
+    Discarded {
+        to: Lsn,
+    },
     /// The record of this ticket is durable.
     Persisted {
         ticket: Ticket,

@@ -67,6 +67,8 @@ pub struct Partner {
     pub(super) sent: Lsn,
     pub(super) peer_hardened: Lsn,
     pub(super) peer_redone: Lsn,
+    /// Mirror: the principal has given up the log before this.
+    pub(super) peer_discarded: Lsn,
     pub(super) prepared: bool,
     /// The log ends before what is known to have been hardened on both partners: the disk lost some of it.
     pub(super) damaged: bool,
@@ -283,6 +285,7 @@ impl Partner {
             sent: Lsn::ZERO,
             peer_hardened: Lsn::ZERO,
             peer_redone: Lsn::ZERO,
+            peer_discarded: Lsn::ZERO,
             prepared: false,
             damaged: false,
             divergent: false,
@@ -346,6 +349,7 @@ impl Partner {
         }
         match input {
             PartnerInput::Appended => {}
+            PartnerInput::Discarded { to } => self.on_discarded(to, out),
             PartnerInput::Hardened { to } => {
                 log.mark_hardened(to);
                 self.on_log_progress(log, out);
@@ -414,6 +418,20 @@ impl Partner {
         self.failover_lsn
     }
 
+    /// Log before this is not needed for the session: to a principal, what the mirror has confirmed on this link, while
+    /// log flows; to a mirror, what its principal has given up.
+    pub fn truncatable(&self) -> Lsn {
+        let flows = matches!(
+            self.state,
+            Some(MirroringState::Synchronizing | MirroringState::Synchronized)
+        );
+        match (self.record.role, self.pair) {
+            (PartnerRole::Principal, Pair::Established) if flows => self.peer_hardened,
+            (PartnerRole::Principal, _) => Lsn::ZERO,
+            (PartnerRole::Mirror, _) => self.peer_discarded,
+        }
+    }
+
     /// What the mirror was last heard to have hardened and redone; on the mirror, zero.
     pub fn peer_log(&self) -> (Lsn, Lsn) {
         (self.peer_hardened, self.peer_redone)
@@ -422,6 +440,27 @@ impl Partner {
     /// How far the log has been sent on the present link.
     pub fn sent(&self) -> Lsn {
         self.sent
+    }
+
+    /// Bytes in the send queue (principal: what is not sent on the present link, or without one not known to be on the
+    /// mirror) and in the redo queue (mirror: hardened and not redone; principal: as last heard).
+    pub fn queues(&self, log: &Log) -> (u64, u64) {
+        match (self.record.role, self.pair) {
+            (PartnerRole::Mirror, _) => (0, log.hardened().bytes_since(log.redone())),
+            (PartnerRole::Principal, pair) => {
+                let sent = if pair == Pair::Established {
+                    self.sent
+                } else {
+                    self.peer_hardened
+                };
+                let unsent = log.end().bytes_since(sent.max(log.start()).min(log.end()));
+                (
+                    unsent,
+                    self.peer_hardened
+                        .bytes_since(self.peer_redone.min(self.peer_hardened)),
+                )
+            }
+        }
     }
 
     pub fn partner_state(&self) -> LinkState {
@@ -591,6 +630,7 @@ impl Partner {
             PartnerInput::Command(command) => self.on_command(now, command, log, out),
             PartnerInput::Wake => self.on_wake(now, out),
             PartnerInput::Appended
+            | PartnerInput::Discarded { .. }
             | PartnerInput::Hardened { .. }
             | PartnerInput::Redone { .. }
             | PartnerInput::Truncated { .. }

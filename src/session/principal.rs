@@ -474,6 +474,13 @@ impl Partner {
         self.settle_suspension(now, out);
     }
 
+    /// The log was given up before `to` here: the mirror may do so, too.
+    pub(super) fn on_discarded(&mut self, to: Lsn, out: &mut Outbox) {
+        if self.is_principal() && self.pair == Pair::Established {
+            self.to_partner(Body::Discarded { to }, out);
+        }
+    }
+
     fn note_peer_hardened(&mut self, lsn: Lsn, log: &Log, out: &mut Outbox) {
         self.peer_hardened = self.peer_hardened.max(lsn.min(self.sent));
         let both = self.peer_hardened.min(log.hardened());

@@ -19,6 +19,9 @@ pub fn judge(open: &Open, family: Guid, log: &Log) -> Result<(), u32> {
     if log.end() < open.log.start {
         return Err(msg::REMOTE_NOT_RECOVERED_ENOUGH.number);
     }
+    if log.end() < open.backed_up {
+        return Err(msg::REMOTE_LACKS_LOG_CHAIN.number);
+    }
     match log.common_point(open.log.start, &open.log.epochs, open.log.end) {
         Some(common) if common == log.end() => Ok(()),
         _ => Err(msg::REMOTE_NOT_IN_RANGE.number),
@@ -50,7 +53,8 @@ fn answer(to: &Message, body: Body) -> Message {
 
 /// The error a principal's statement ends with, from the number the mirror refused with.
 pub(super) fn refusal(number: u32, database: &DatabaseName, partner: &ServerAddress) -> SqlError {
-    const ABOUT_DATABASE: [CatalogueEntry; 8] = [
+    const ABOUT_DATABASE: [CatalogueEntry; 9] = [
+        msg::REMOTE_LACKS_LOG_CHAIN,
         msg::REMOTE_UNRELATED,
         msg::REMOTE_NOT_RECOVERED_ENOUGH,
         msg::REMOTE_ALREADY_MIRRORED,
@@ -98,6 +102,7 @@ mod tests {
                 epochs: log.epochs(),
             },
             epoch_base: 0,
+            backed_up: log.backup().map_or(Lsn::ZERO, |point| point.log),
             configuration: Configuration {
                 sequence: 1,
                 safety: Safety::Full,
@@ -124,6 +129,10 @@ mod tests {
         let principal = open(&log(1_000, &[1, 1]));
         assert_eq!(judge(&principal, Guid::NIL, &log(1_000, &[])), Err(1407));
         assert_eq!(judge(&principal, FAMILY, &log(0, &[1])), Err(1408));
+        let mut chained = open(&log(0, &[1, 1, 1]));
+        chained.backed_up = log(0, &[1, 1]).end();
+        assert_eq!(judge(&chained, FAMILY, &log(0, &[1, 1])), Ok(()));
+        assert_eq!(judge(&chained, FAMILY, &log(0, &[1])), Err(1478));
         assert_eq!(judge(&principal, FAMILY, &log(1_000, &[1, 1, 1])), Err(1412));
         assert_eq!(judge(&principal, FAMILY, &log(1_000, &[1, 2])), Err(1412));
         assert_eq!(judge(&principal, FAMILY, &log(9_000, &[])), Err(1412));

@@ -92,6 +92,7 @@ pub enum Statement {
     },
     Backup(Backup),
     Restore(Restore),
+    Checkpoint,
     CreateTable(CreateTable),
     Begin,
     Commit,
@@ -349,12 +350,22 @@ pub enum EndpointRole {
     All,
 }
 
-/// `ALTER DATABASE … SET`.
+/// `ALTER DATABASE … SET | MODIFY FILE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseChange {
     Partner(PartnerOption),
     Witness(WitnessOption),
     Recovery(RecoveryModel),
+    ModifyFile(FileChange),
+}
+
+/// `MODIFY FILE (NAME = file, MAXSIZE = …)`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileChange {
+    /// The logical name: `Sales_log` for the log of Sales.
+    pub file: Name,
+    /// `None` is `UNLIMITED`.
+    pub bytes_max: Option<u64>,
 }
 
 /// `SET PARTNER …`. Source: documented, *ALTER DATABASE Database Mirroring*.
@@ -389,6 +400,8 @@ pub enum RecoveryModel {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackupKind {
     Database,
+    /// `BACKUP DATABASE … WITH DIFFERENTIAL`. A restore tells by the file.
+    Differential,
     Log,
 }
 
@@ -616,13 +629,14 @@ impl Statement {
             Statement::DropDatabase(_) => "DROP DATABASE",
             Statement::AlterDatabase { .. } => "ALTER DATABASE",
             Statement::Backup(b) => match b.kind {
-                BackupKind::Database => "BACKUP DATABASE",
+                BackupKind::Database | BackupKind::Differential => "BACKUP DATABASE",
                 BackupKind::Log => "BACKUP LOG",
             },
             Statement::Restore(r) => match r.kind {
-                BackupKind::Database => "RESTORE DATABASE",
+                BackupKind::Database | BackupKind::Differential => "RESTORE DATABASE",
                 BackupKind::Log => "RESTORE LOG",
             },
+            Statement::Checkpoint => "CHECKPOINT",
             Statement::CreateTable(_) => "CREATE TABLE",
             Statement::Begin => "BEGIN TRANSACTION",
             Statement::Commit => "COMMIT TRANSACTION",

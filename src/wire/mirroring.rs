@@ -7,6 +7,7 @@
 
 use thiserror::Error;
 
+use super::compression::{self, Packed};
 use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RoleSequence, Safety, ServerAddress};
 
 /// The first bytes of every session message.
@@ -93,6 +94,10 @@ pub enum Body {
     },
     RedoneUpTo {
         lsn: Lsn,
+    },
+    /// Principal to mirror: the log before `to` was given up here and may be there.
+    Discarded {
+        to: Lsn,
     },
     /// Principal to mirror: nothing from `at` on is confirmed without you; record that you are synchronized.
     Synchronize {
@@ -200,6 +205,8 @@ pub struct Open {
     /// Blocks of this session are numbered with their role sequence and this, so that they never share a number with
     /// those of a session before it.
     pub epoch_base: u32,
+    /// Log before this is in a log backup of the principal.
+    pub backed_up: Lsn,
     pub configuration: Configuration,
 }
 
@@ -287,6 +294,8 @@ pub enum MessageError {
     Text,
     #[error("a server network address is malformed")]
     Address,
+    #[error("a compressed log block does not unpack to the length it gives")]
+    Compression,
 }
 
 impl Message {
@@ -363,6 +372,8 @@ mod kind {
     pub const RESUME_FROM: u8 = 31;
     pub const TAKE_OVER: u8 = 32;
     pub const PROBE: u8 = 33;
+    pub const DISCARDED: u8 = 40;
+    pub const COMPRESSED_BLOCK: u8 = 41;
 }
 
 #[derive(Default)]
@@ -380,6 +391,7 @@ impl Writer {
                 self.text(&open.name)?;
                 self.log(&open.log)?;
                 self.u32(open.epoch_base);
+                self.u64(open.backed_up.get());
                 self.configuration(&open.configuration)?;
             }
             Body::Opened { name, log } => {
@@ -418,9 +430,19 @@ impl Writer {
             Body::Supersede { to } => self.tagged_u32(kind::SUPERSEDE, *to),
             Body::Block { frame } => {
                 limit("a log block", frame.len(), BLOCK_FRAME_BYTES_MAX)?;
-                self.tagged_u32(kind::BLOCK, frame.len() as u32);
-                self.bytes(frame);
+                match compression::pack(frame) {
+                    Packed::AsItIs(frame) => {
+                        self.tagged_u32(kind::BLOCK, frame.len() as u32);
+                        self.bytes(frame);
+                    }
+                    Packed::Compressed { length, bytes } => {
+                        self.tagged_u32(kind::COMPRESSED_BLOCK, length as u32);
+                        self.u32(bytes.len() as u32);
+                        self.bytes(&bytes);
+                    }
+                }
             }
+            Body::Discarded { to } => self.tagged_lsn(kind::DISCARDED, *to),
             Body::HardenedUpTo { lsn } => self.tagged_lsn(kind::HARDENED_UP_TO, *lsn),
             Body::RedoneUpTo { lsn } => self.tagged_lsn(kind::REDONE_UP_TO, *lsn),
             Body::Synchronize { at } => self.tagged_lsn(kind::SYNCHRONIZE, *at),
@@ -609,6 +631,7 @@ impl<'a> Reader<'a> {
                 name: self.text()?,
                 log: self.log()?,
                 epoch_base: self.u32()?,
+                backed_up: self.lsn()?,
                 configuration: self.configuration()?,
             })),
             kind::OPENED => Body::Opened {
@@ -649,6 +672,17 @@ impl<'a> Reader<'a> {
                     frame: self.take(length)?.to_vec(),
                 }
             }
+            kind::COMPRESSED_BLOCK => {
+                let length = self.u32()? as usize;
+                limit("a log block", length, BLOCK_FRAME_BYTES_MAX)?;
+                let sent = self.u32()? as usize;
+                limit("a compressed log block", sent, length)?;
+                let frame = compression::unpack(length, self.take(sent)?);
+                Body::Block {
+                    frame: frame.ok_or(MessageError::Compression)?,
+                }
+            }
+            kind::DISCARDED => Body::Discarded { to: self.lsn()? },
             kind::HARDENED_UP_TO => Body::HardenedUpTo { lsn: self.lsn()? },
             kind::REDONE_UP_TO => Body::RedoneUpTo { lsn: self.lsn()? },
             kind::SYNCHRONIZE => Body::Synchronize { at: self.lsn()? },
@@ -979,16 +1013,28 @@ mod tests {
             Just(Denial::OtherRecord)
         ];
         prop_oneof![
-            (text(), guid(), text(), log(), any::<u32>(), configuration()).prop_map(
-                |(database, family, name, log, epoch_base, configuration)| Body::Open(Box::new(Open {
-                    database: DatabaseName::new(database),
-                    family,
-                    name,
-                    log,
-                    epoch_base,
-                    configuration,
-                }))
-            ),
+            (
+                text(),
+                guid(),
+                text(),
+                log(),
+                any::<u32>(),
+                lsn(),
+                configuration()
+            )
+                .prop_map(
+                    |(database, family, name, log, epoch_base, backed_up, configuration)| Body::Open(
+                        Box::new(Open {
+                            database: DatabaseName::new(database),
+                            family,
+                            name,
+                            log,
+                            epoch_base,
+                            backed_up,
+                            configuration,
+                        })
+                    )
+                ),
             (text(), log()).prop_map(|(name, log)| Body::Opened { name, log }),
             any::<u32>().prop_map(|number| Body::OpenRefused { number }),
             Just(Body::Removed),
@@ -1004,6 +1050,10 @@ mod tests {
             (lsn(), lsn()).prop_map(|(hardened, redone)| Body::Started { hardened, redone }),
             any::<u32>().prop_map(|to| Body::Supersede { to }),
             prop::collection::vec(any::<u8>(), 0..200).prop_map(|frame| Body::Block { frame }),
+            (any::<u8>(), 0..5_000usize).prop_map(|(byte, length)| Body::Block {
+                frame: vec![byte; length]
+            }),
+            lsn().prop_map(|to| Body::Discarded { to }),
             lsn().prop_map(|lsn| Body::HardenedUpTo { lsn }),
             lsn().prop_map(|lsn| Body::RedoneUpTo { lsn }),
             lsn().prop_map(|at| Body::Synchronize { at }),

@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod codec;
+mod compression;
 pub mod frame;
 pub mod login;
 pub mod mirroring;

@@ -142,6 +142,7 @@ fn size(request: &DiskRequest) -> usize {
         DiskRequest::OpenDatabase { .. }
         | DiskRequest::DropDatabase { .. }
         | DiskRequest::TruncateLog { .. }
+        | DiskRequest::DiscardLog { .. }
         | DiskRequest::ReadFile { .. } => 0,
     }
 }

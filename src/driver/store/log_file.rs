@@ -1,7 +1,13 @@
 //! A database's log file: a checked header that says where the log begins, then the log's bytes.
 //!
-//! What the bytes mean is the core's business. The header fills a sector of its own, so that no append rewrites it:
-//! `"MLABLOG"` and a zero, version `u32`, first LSN `u64`, zeros, CRC-32C of all before it, integers little-endian.
+//! What the bytes mean is the core's business. The header fills a sector of its own, so that no append rewrites it and a
+//! rewrite is whole or not at all: `"MLABLOG"` and a zero, version `u32`, first LSN `u64`, the LSN that would stand right
+//! behind the header `u64`, zeros, CRC-32C of all before it, integers little-endian.
+//!
+//! Log that is discarded leaves room in front. Once that is larger than what follows, the log is copied to the front and
+//! the file becomes short again: no byte of the log is overwritten while the header still points at it.
+
+use std::io;
 
 use crate::driver::disk::{Disk, DiskFile};
 use crate::instance::io::DiskError;
@@ -11,7 +17,9 @@ use super::{disk_error, read_range};
 
 const HEADER_BYTES: usize = 512;
 const MAGIC: &[u8; 8] = b"MLABLOG\0";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Less room than this in front is not worth a copy.
+const ROOM_BYTES_MIN: u64 = 4096;
 
 /// An open log file.
 ///
@@ -24,6 +32,8 @@ pub struct LogFile<F> {
     name: String,
     start: Lsn,
     end: Lsn,
+    /// The LSN that would stand right behind the header.
+    origin: Lsn,
     /// Opened, and nothing appended or cut since.
     just_opened: bool,
     /// A sync failed: what is on the disk is unknown until the file is opened and read again.
@@ -35,13 +45,14 @@ impl<F: DiskFile> LogFile<F> {
     pub fn create<D: Disk<File = F>>(disk: &D, name: &str, start: Lsn) -> Result<Self, DiskError> {
         let failed = |e| disk_error("create", name, &e);
         let file = disk.create(name).map_err(failed)?;
-        file.write_all_at(&header(start), 0).map_err(failed)?;
+        file.write_all_at(&header(start, start), 0).map_err(failed)?;
         file.sync().map_err(failed)?;
         Ok(LogFile {
             file,
             name: name.to_owned(),
             start,
             end: start,
+            origin: start,
             just_opened: false,
             stopped: false,
         })
@@ -55,25 +66,30 @@ impl<F: DiskFile> LogFile<F> {
         let file = disk.open(name).map_err(failed)?;
         file.sync().map_err(failed)?;
         let length = file.len().map_err(failed)?;
-        let Some(log_bytes) = length.checked_sub(HEADER_BYTES as u64) else {
-            let text = format!(
-                "its header is cut short ({length} of {HEADER_BYTES} bytes); restore the database from a backup"
-            );
-            return Err(DiskError::Damaged(name.to_owned(), text));
-        };
-        let header = read_range(&file, 0, HEADER_BYTES as u64).map_err(failed)?;
-        let start = parse_header(&header).map_err(|text| {
+        let damaged = |text| {
             DiskError::Damaged(
                 name.to_owned(),
                 format!("{text}; restore the database from a backup"),
             )
-        })?;
-        let bytes = read_range(&file, HEADER_BYTES as u64, log_bytes).map_err(failed)?;
+        };
+        if length < HEADER_BYTES as u64 {
+            let text = format!("its header is cut short ({length} of {HEADER_BYTES} bytes)");
+            return Err(damaged(text));
+        }
+        let header = read_range(&file, 0, HEADER_BYTES as u64).map_err(failed)?;
+        let (start, origin) = parse_header(&header).map_err(damaged)?;
+        let offset = start.bytes_since(origin).saturating_add(HEADER_BYTES as u64);
+        let Some(log_bytes) = length.checked_sub(offset) else {
+            let text = format!("it is {length} bytes long, but its log begins at byte {offset}");
+            return Err(damaged(text));
+        };
+        let bytes = read_range(&file, offset, log_bytes).map_err(failed)?;
         let log = LogFile {
             file,
             name: name.to_owned(),
             start,
             end: start.advance(log_bytes),
+            origin,
             just_opened: true,
             stopped: false,
         };
@@ -190,6 +206,45 @@ impl<F: DiskFile> LogFile<F> {
         Ok(())
     }
 
+    /// Give up the log before `before`, durably.
+    pub fn discard(&mut self, before: Lsn) -> Result<(), DiskError> {
+        if self.stopped {
+            return Err(self.stopped_error("discard log of"));
+        }
+        if before < self.start || before > self.end {
+            let text = format!(
+                "discard log of {} before {before}: it holds {} to {}",
+                self.name, self.start, self.end
+            );
+            return Err(DiskError::Io(text));
+        }
+        self.try_discard(before).map_err(|e| {
+            self.stopped = true;
+            disk_error("discard log of", &self.name, &e)
+        })
+    }
+
+    fn try_discard(&mut self, before: Lsn) -> io::Result<()> {
+        self.write_header(before, self.origin)?;
+        self.start = before;
+        let (room, live) = (before.bytes_since(self.origin), self.end.bytes_since(before));
+        if room < live.max(ROOM_BYTES_MIN) {
+            return Ok(());
+        }
+        let bytes = read_range(&self.file, self.offset(before), live)?;
+        self.file.write_all_at(&bytes, HEADER_BYTES as u64)?;
+        self.file.sync()?;
+        self.write_header(before, before)?;
+        self.origin = before;
+        self.file.set_len(self.offset(self.end))?;
+        self.file.sync()
+    }
+
+    fn write_header(&self, start: Lsn, origin: Lsn) -> io::Result<()> {
+        self.file.write_all_at(&header(start, origin), 0)?;
+        self.file.sync()
+    }
+
     fn stopped_error(&self, operation: &str) -> DiskError {
         DiskError::Io(format!(
             "{operation} {}: an earlier write to it failed; open the database again",
@@ -198,33 +253,42 @@ impl<F: DiskFile> LogFile<F> {
     }
 
     fn offset(&self, lsn: Lsn) -> u64 {
-        lsn.bytes_since(self.start).saturating_add(HEADER_BYTES as u64)
+        lsn.bytes_since(self.origin).saturating_add(HEADER_BYTES as u64)
     }
 }
 
-fn header(start: Lsn) -> [u8; HEADER_BYTES] {
+fn header(start: Lsn, origin: Lsn) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..8].copy_from_slice(MAGIC);
     bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
     bytes[12..20].copy_from_slice(&start.get().to_le_bytes());
+    bytes[20..28].copy_from_slice(&origin.get().to_le_bytes());
     let crc = crc32c::crc32c(&bytes[..HEADER_BYTES - 4]);
     bytes[HEADER_BYTES - 4..].copy_from_slice(&crc.to_le_bytes());
     bytes
 }
 
-fn parse_header(bytes: &[u8]) -> Result<Lsn, String> {
+/// Where the log starts, and its origin.
+fn parse_header(bytes: &[u8]) -> Result<(Lsn, Lsn), String> {
     let (body, crc) = bytes.split_last_chunk::<4>().ok_or("its header is cut short")?;
     if crc32c::crc32c(body) != u32::from_le_bytes(*crc) {
         return Err("the check value of its header is wrong".to_owned());
     }
     let (magic, rest) = body.split_first_chunk::<8>().ok_or("its header is cut short")?;
     let (version, rest) = rest.split_first_chunk::<4>().ok_or("its header is cut short")?;
-    let (start, _) = rest.split_first_chunk::<8>().ok_or("its header is cut short")?;
+    let (start, rest) = rest.split_first_chunk::<8>().ok_or("its header is cut short")?;
+    let (origin, _) = rest.split_first_chunk::<8>().ok_or("its header is cut short")?;
     if magic != MAGIC {
         return Err("it is not a log file".to_owned());
     }
     match u32::from_le_bytes(*version) {
-        VERSION => Ok(Lsn::new(u64::from_le_bytes(*start))),
+        VERSION => {
+            let lsn = |bytes: &[u8; 8]| Lsn::new(u64::from_le_bytes(*bytes));
+            match (lsn(start), lsn(origin)) {
+                (start, origin) if origin <= start => Ok((start, origin)),
+                (start, origin) => Err(format!("its header says that {start} lies before {origin}")),
+            }
+        }
         other => Err(format!(
             "it has version {other}, this program reads version {VERSION}"
         )),

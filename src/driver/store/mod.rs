@@ -75,6 +75,9 @@ impl<D: Disk> Store<D> {
                 results.pop().unwrap_or(Ok(())).map(done)
             }
             DiskRequest::TruncateLog { database, to } => self.opened(&database)?.log.truncate(to).map(done),
+            DiskRequest::DiscardLog { database, before } => {
+                self.opened(&database)?.log.discard(before).map(done)
+            }
             DiskRequest::Redo {
                 database,
                 tables,

@@ -51,6 +51,13 @@ fn redo(key: i64, applied: u64, durable: bool) -> DiskRequest {
     }
 }
 
+fn discard(before: u64) -> DiskRequest {
+    DiskRequest::DiscardLog {
+        database: sales(),
+        before: Lsn::new(before),
+    }
+}
+
 fn put_master(key: &str, value: &[u8]) -> DiskRequest {
     DiskRequest::Master {
         writes: vec![(key.to_owned(), Some(value.to_vec()))],
@@ -148,6 +155,30 @@ fn the_log_takes_bytes_at_its_end_only_and_can_be_cut_back() {
     done(&mut store, truncate(12));
     done(&mut store, append(12, b"X"));
     assert_eq!(image(&mut store).unwrap().log, b"abX");
+}
+
+#[test]
+fn log_that_is_given_up_leaves_the_rest_in_place_and_the_file_short() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    done(&mut store, create(100));
+    let block = [7; 3_000];
+    for i in 0..10 {
+        done(&mut store, append(100 + i * 3_000, &block));
+    }
+    done(&mut store, redo(2, 30_100, true));
+    let longest = disk.length("sales.ldf");
+    for before in [3_100, 6_100, 9_100, 24_100] {
+        done(&mut store, discard(before));
+        let image = image(&mut store).unwrap();
+        assert_eq!(image.log_start, Lsn::new(before));
+        assert!(image.log.starts_with(&vec![7; 30_100 - before as usize]));
+    }
+    assert!(disk.length("sales.ldf") < longest / 3);
+    done(&mut store, append(30_100, b"more"));
+    assert!(image(&mut store).unwrap().log.ends_with(b"more"));
+    assert!(refused(store.carry_out(discard(24_099))).contains("it holds 24100 to"));
+    assert!(refused(store.carry_out(discard(99_000))).contains("it holds 24100 to"));
 }
 
 #[test]
@@ -388,8 +419,11 @@ fn a_value_changed_behind_the_stores_back_is_damage() {
 struct Confirmed {
     master: BTreeMap<String, u64>,
     created: bool,
+    /// From LSN 0 on, what was given up included.
     log: Vec<u8>,
     applied: u64,
+    /// Where the log begins.
+    start: u64,
 }
 
 #[test]
@@ -417,7 +451,12 @@ fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed,
             begun.created = true;
             create(0)
         } else {
-            match rng.next_u32() % 3 {
+            match rng.next_u32() % 4 {
+                3 => {
+                    let applied = begun.applied;
+                    begun.start += u64::from(rng.next_u32()) % (1 + applied - begun.start);
+                    discard(begun.start)
+                }
                 0 => {
                     begun.master.insert(format!("k{}", step % 5), step);
                     put_master(&format!("k{}", step % 5), &step.to_le_bytes())
@@ -458,7 +497,13 @@ fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64)
     );
     match image(&mut store) {
         Ok(image) => {
-            assert!(image.log.starts_with(&confirmed.log), "seed {seed}: log");
+            let start = image.log_start.get();
+            assert!(
+                start == confirmed.start || start == begun.start,
+                "seed {seed}: start {start}"
+            );
+            let kept = &confirmed.log[usize::try_from(start).unwrap().min(confirmed.log.len())..];
+            assert!(image.log.starts_with(kept), "seed {seed}: log");
             let applied = image.applied.get();
             assert!(
                 applied == confirmed.applied || applied == begun.applied,

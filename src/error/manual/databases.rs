@@ -40,9 +40,15 @@ manual! {
     3013 Documented [Statement]
         "A backup or restore ended without effect; the message names the reason."
         ["Read the reason it quotes."];
+    3035 Documented [Statement]
+        "There is no full backup that the differential one could build on."
+        ["Take a full backup first: BACKUP DATABASE without DIFFERENTIAL.", "A backup taken just before a crash may be forgotten: take it again."];
     3117 Documented [Statement]
         "The database is not waiting for backups: it was recovered, or never restored."
         ["Restore the full backup WITH NORECOVERY first."];
+    3136 Documented [Statement]
+        "The copy was not restored from the full backup that this differential one builds on."
+        ["Restore that full backup WITH NORECOVERY, then this one.", "A later full backup that is not COPY_ONLY becomes the base of the differential ones after it."];
     3159 Documented [Statement]
         "The restore would overwrite a database whose log has not been backed up, or that is mirrored."
         ["Back up the tail of the log, or say WITH REPLACE.",
@@ -62,12 +68,21 @@ manual! {
     4060 Documented [Client]
         "The database named at connect cannot be opened on this instance."
         ["Compare the name.", "On a partner this is usual: connect to the other one. The messages 954 and 955 say which case it is."];
+    4208 Documented [Statement]
+        "Under the simple recovery model log is given up as soon as the data file holds it, so there is none to back up."
+        ["Set the recovery model to FULL and take a full backup, or leave log backups out."];
+    4214 Documented [Statement]
+        "The chain of log backups begins with a full backup, and none was taken."
+        ["Take a full backup first.", "A backup taken just before a crash may be forgotten: take it again."];
     4305 Documented [Statement]
         "Log is missing between what the database has and what this backup begins with."
         ["Restore the log backups in the order in which they were taken; an earlier one is missing."];
     4326 Documented [Statement]
         "The database has all that this backup holds."
         ["Go on with the next log backup."];
+    5041 Documented [Statement]
+        "The database has no file of this logical name. The log of a database x is called x_log."
+        ["Compare the name."];
     9002 Documented [Statement, Instance]
         "The transaction log has no room for another record. A principal keeps log until its mirror has it, so a lost or slow mirror fills it."
         ["Look at mirroring_state_desc: a DISCONNECTED or SUSPENDED session holds the log.",

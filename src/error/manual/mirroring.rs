@@ -282,9 +282,8 @@ manual! {
         "Manual failover needs SAFETY FULL."
         ["SET PARTNER SAFETY FULL and wait until the state is SYNCHRONIZED."];
     1478 Documented [Statement]
-        "The mirror lacks log that keeps its chain of backups whole."
-        ["Restore the log backups."]
-        not_raised 16 false "1408 and 1412 tell the cases apart.";
+        "The principal's log was backed up beyond what the mirror has, so the chain of log backups could not go on from the mirror."
+        ["Restore the log backups that were taken since, WITH NORECOVERY."];
     1479 Documented [Principal, Mirror, Witness]
         "Nothing came from the other instance for as long as the partner timeout says. It may be down, cut off, paused or too busy."
         ["Look whether the other instance is up.", "Look at the network and at firewalls that drop: silence is what they cause.",

@@ -7,20 +7,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::types::{Guid, Lsn, RoleSequence};
 
-const MAGIC: &[u8; 8] = b"MLABBAK1";
+const MAGIC: &[u8; 8] = b"MLABBAK2";
 const HEAD: usize = 8 + 4 + 4;
 /// A header beyond this is damage, not data.
 const HEADER_BYTES_MAX: usize = 64 << 20;
 
 /// What a backup file holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Backup {
     pub database: String,
     pub family: Guid,
     pub kind: BackupKind,
+    /// The end of the log that the full backup belongs to on which this one builds (its own, for a full backup).
+    pub base: Lsn,
     /// Log from here …
     pub first_lsn: Lsn,
-    /// … to here is in the file (for a full backup: nothing, both are the end of the log the rows belong to).
+    /// … to here is in the file (for a backup of rows: nothing, both are the end of the log the rows belong to).
     pub last_lsn: Lsn,
     /// Role sequences of the log before `last_lsn` and where each began.
     pub epochs: Vec<(RoleSequence, Lsn)>,
@@ -30,9 +32,11 @@ pub struct Backup {
     pub log: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum BackupKind {
+    #[default]
     Database,
+    Differential,
     Log,
 }
 
@@ -92,6 +96,7 @@ mod tests {
             database: "Sales".into(),
             family: Guid::from_bytes([7; 16]),
             kind: BackupKind::Log,
+            base: Lsn::new(5),
             first_lsn: Lsn::new(10),
             last_lsn: Lsn::new(13),
             epochs: vec![(1, Lsn::ZERO)],

@@ -5,6 +5,7 @@
 
 pub mod backup;
 pub mod tables;
+mod truncation;
 
 use std::collections::VecDeque;
 
@@ -15,7 +16,7 @@ use super::batch::{StatementResult, Wait};
 use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest, DiskTicket};
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
-use crate::log::{AppendError, Log, LogBlock, LogRecord};
+use crate::log::{AppendError, BackupPoint, Log, LogBlock, LogRecord};
 use crate::session::{Partner, PartnerInput};
 use crate::types::{
     ConnectionId, DatabaseName, Lsn, PartnerRole, RoleSequence, RowChange, SessionEvent, TransactionId,
@@ -48,6 +49,12 @@ pub struct Database {
     /// The data file was asked to reflect the log up to here.
     redo_asked: Lsn,
     redo_since_checkpoint: u32,
+    /// The data file on the disk reflects the log up to here, whatever happens.
+    durable_at: Lsn,
+    /// A backup that was taken under this role sequence, to be recorded with the next block.
+    backup_taken: Option<(RoleSequence, BackupPoint)>,
+    /// The error log says already that the log is full.
+    log_full_told: bool,
     unacknowledged: VecDeque<(TransactionId, Lsn)>,
     next_transaction: u64,
 }
@@ -80,6 +87,9 @@ impl Database {
             tables_at: start,
             redo_asked: start,
             redo_since_checkpoint: 0,
+            durable_at: start,
+            backup_taken: None,
+            log_full_told: false,
             unacknowledged: VecDeque::new(),
             next_transaction: 1,
         }
@@ -96,6 +106,12 @@ impl Database {
                 recovered.torn.map(|t| format!(" ({t})")).unwrap_or_default()
             ));
         }
+        if image.applied < image.log_start {
+            return Err(format!(
+                "the data file reflects the log up to {}, but the log begins only at {}",
+                image.applied, image.log_start
+            ));
+        }
         let tables = Tables::load(&image.tables, &image.rows);
         let mut database = Database::new(name, image.log_start, tables);
         database.tail_cut = recovered.torn.as_ref().map(|why| {
@@ -110,7 +126,8 @@ impl Database {
         redo.iter()
             .for_each(|block| redo_block(&mut database.tables, block));
         database.tables_at = end;
-        database.redo_asked = image.applied.max(image.log_start);
+        database.redo_asked = image.applied;
+        database.durable_at = image.applied;
         database.next_transaction = end.get() + 1;
         Ok(database)
     }
@@ -166,7 +183,7 @@ fn redo_block(tables: &mut Tables, block: &LogBlock) {
         match record {
             LogRecord::CreateTable { table } => tables.create(table),
             LogRecord::Set(change) => tables.apply(change),
-            LogRecord::Commit { .. } => {}
+            LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
 }
@@ -176,7 +193,7 @@ fn undo_block(tables: &mut Tables, block: &LogBlock) {
         match record {
             LogRecord::CreateTable { table } => tables.remove_table(table),
             LogRecord::Set(change) => tables.undo(change),
-            LogRecord::Commit { .. } => {}
+            LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
 }
@@ -187,7 +204,7 @@ fn changes_of(block: &LogBlock) -> (Vec<String>, Vec<RowChange>) {
         match record {
             LogRecord::CreateTable { table } => tables.push(table.clone()),
             LogRecord::Set(change) => changes.push(change.clone()),
-            LogRecord::Commit { .. } => {}
+            LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
     (tables, changes)
@@ -275,6 +292,7 @@ impl Instance {
             return Err(msg::DATABASE_MISSING.with(&[name]));
         };
         let transaction = TransactionId(database.next_transaction);
+        let backup = database.take_backup_taken().map(LogRecord::Backup);
         let tables = work
             .tables
             .iter()
@@ -282,20 +300,31 @@ impl Instance {
         let changes = work.changes.iter().cloned().map(LogRecord::Set);
         let records = tables
             .chain(changes)
+            .chain(backup)
             .chain([LogRecord::Commit { transaction }])
             .collect();
         let role_sequence = database.epoch();
         let block = match database.log.append(role_sequence, records) {
             Ok(block) => block.clone(),
-            Err(AppendError::LogFull { bytes }) => return Err(msg::LOG_FULL.with(&[name, &bytes])),
+            Err(AppendError::LogFull { bytes, .. }) => return Err(self.log_full(name, bytes)),
             Err(error) => return Err(msg::QUERY_FAILED.with(&[&error])),
         };
         database.next_transaction += 1;
+        database.backup_taken = None;
         redo_block(&mut database.tables, &block);
-        database.tables_at = block.end();
         database.tables.lock(&work, block.end());
         database.unacknowledged.push_back((transaction, block.end()));
+        self.generated(name, &block);
+        Ok(block.end())
+    }
+
+    /// A block was appended here as principal: it is hardened, and the session learns of it.
+    fn generated(&mut self, name: &DatabaseName, block: &LogBlock) {
+        if let Some(database) = self.database_mut(name) {
+            database.tables_at = block.end();
+        }
         let (start, end, crc) = (block.start(), block.end(), block.crc());
+        let role_sequence = block.role_sequence();
         self.emit(SessionEvent::LogGenerated {
             database: name.clone(),
             role_sequence,
@@ -303,9 +332,8 @@ impl Instance {
             end,
             crc,
         });
-        self.harden(name, &block);
+        self.harden(name, block);
         self.session_input(name, PartnerInput::Appended);
-        Ok(end)
     }
 
     /// `RESTORE LOG`: a block that is in the log already goes to the rows and to both files.
@@ -400,7 +428,9 @@ impl Instance {
         };
         database.redo_asked = block.end();
         database.redo_since_checkpoint += 1;
-        let durable = database.redo_since_checkpoint >= REDO_PER_CHECKPOINT;
+        let bytes = block.end().bytes_since(database.durable_at);
+        let durable =
+            database.redo_since_checkpoint >= REDO_PER_CHECKPOINT || database.needs_checkpoint(bytes);
         if durable {
             database.redo_since_checkpoint = 0;
         }
@@ -419,6 +449,7 @@ impl Instance {
             Purpose::Redo {
                 database: name.clone(),
                 to: applied,
+                durable,
             },
         );
     }
@@ -445,7 +476,15 @@ impl Instance {
                 durable: false,
             };
             let (database, to) = (name.clone(), block.end());
-            self.disk(request, Purpose::Redo { database, to });
+            let durable = false;
+            self.disk(
+                request,
+                Purpose::Redo {
+                    database,
+                    to,
+                    durable,
+                },
+            );
         }
     }
 
@@ -482,6 +521,7 @@ impl Instance {
             .cloned()
             .collect();
         database.redo_asked = database.redo_asked.min(to);
+        database.durable_at = database.durable_at.min(to);
         if !written.is_empty() {
             let changes = undo_changes(&written);
             let created = written.iter().flat_map(|b| changes_of(b).0);
@@ -568,11 +608,15 @@ impl Instance {
             Ok(_) => Err("its files were not read".to_owned()),
             Err(error) => Err(error.to_string()),
         };
+        let log_bytes_max = self.catalog.database(name.as_str()).map(|e| e.log_bytes_max);
         let mut database = opened.unwrap_or_else(|why| {
             let mut damaged = Database::new(name.clone(), Lsn::ZERO, Tables::default());
             damaged.suspect = Some(why);
             damaged
         });
+        if let Some(bytes) = log_bytes_max {
+            database.log.set_bytes_max(bytes);
+        }
         if let Some(why) = &database.suspect {
             let error = msg::DATABASE_DAMAGED.with(&[name, why]);
             self.log_error(&error);

@@ -3,6 +3,7 @@
 //! A statement checks everything first, then changes the catalog in one step and asks the disk to make it durable; it
 //! is answered when that is done. A statement in error changes nothing.
 
+mod backup;
 mod certificate;
 mod database;
 mod endpoint;
@@ -18,7 +19,7 @@ use super::io::{DiskError, DiskReply, DiskRequest};
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::Statement;
-use crate::types::{ConnectionId, ReplyItem};
+use crate::types::ConnectionId;
 
 impl Instance {
     pub(super) fn execute_ddl(&mut self, connection: ConnectionId, statement: &Statement) -> StatementResult {
@@ -53,6 +54,7 @@ impl Instance {
             }
             Statement::Backup(backup) => self.backup_database(connection, backup),
             Statement::Restore(restore) => self.restore_database(connection, restore),
+            Statement::Checkpoint => self.checkpoint_statement(connection),
             other => Err(msg::NOT_SUPPORTED.with(&[&other.title()])),
         }
     }
@@ -116,8 +118,8 @@ impl Instance {
             }
             Then::Certificate(step) => self.certificate_step(connection, *step, result),
             Then::Created(new) => self.files_created(connection, *new, result),
-            Then::Backup { pages } => match result {
-                Ok(_) => Ok(Outcome::Item(ReplyItem::Info(backup_message(pages)))),
+            Then::Backup { pages, record } => match result {
+                Ok(_) => self.backup_written(connection, pages, record),
                 Err(error) => Err(msg::CANNOT_OPEN_BACKUP.with(&[&file_of(&error), &error])),
             },
             Then::RestoreRead(restore) => self.restore_read(connection, &restore, result),

@@ -45,6 +45,7 @@ pub enum RecoveryModelShown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogReuseWait {
     Nothing,
+    Checkpoint,
     LogBackup,
     ActiveTransaction,
     DatabaseMirroring,
@@ -87,9 +88,14 @@ impl RecoveryModelShown {
 }
 
 impl LogReuseWait {
+    pub const fn desc(self) -> &'static str {
+        self.coded().1
+    }
+
     const fn coded(self) -> (i64, &'static str) {
         match self {
             LogReuseWait::Nothing => (0, "NOTHING"),
+            LogReuseWait::Checkpoint => (1, "CHECKPOINT"),
             LogReuseWait::LogBackup => (2, "LOG_BACKUP"),
             LogReuseWait::ActiveTransaction => (4, "ACTIVE_TRANSACTION"),
             LogReuseWait::DatabaseMirroring => (5, "DATABASE_MIRRORING"),

@@ -5,6 +5,7 @@
 //! reads the answer. Views change nothing. Source: documented, one page per view; the engine is ours.
 
 mod column;
+mod counters;
 mod database_mirroring;
 mod databases;
 mod endpoints;
@@ -19,6 +20,7 @@ mod trace;
 mod translate;
 
 pub use column::{Cells, Coded, Column, SqlType};
+pub use counters::{COUNTER_LEVEL, OBJECT_DATABASE_MIRRORING, PerformanceCounterRow};
 pub use database_mirroring::{
     DatabaseMirroringRow, DatabaseMirroringWitnessRow, DbMirroringConnectionRow, WITNESS_SYNCHRONIZED,
     WITNESS_UNSYNCHRONIZED,
@@ -59,6 +61,7 @@ pub enum View {
     DmTcpListenerStates,
     /// A function in the product, asked for with the name of a trace.
     FnTraceGettable,
+    DmOsPerformanceCounters,
 }
 
 /// The rows of a user table.
@@ -110,7 +113,7 @@ pub trait SystemViews {
 }
 
 impl View {
-    pub const ALL: [View; 13] = [
+    pub const ALL: [View; 14] = [
         View::Endpoints,
         View::TcpEndpoints,
         View::DatabaseMirroringEndpoints,
@@ -124,6 +127,7 @@ impl View {
         View::Certificates,
         View::DmTcpListenerStates,
         View::FnTraceGettable,
+        View::DmOsPerformanceCounters,
     ];
 
     /// The name without `sys.`.
@@ -142,6 +146,7 @@ impl View {
             View::Certificates => "certificates",
             View::DmTcpListenerStates => "dm_tcp_listener_states",
             View::FnTraceGettable => "fn_trace_gettable",
+            View::DmOsPerformanceCounters => "dm_os_performance_counters",
         }
     }
 
@@ -161,6 +166,7 @@ impl View {
             View::Certificates => CertificateRow::COLUMNS,
             View::DmTcpListenerStates => TcpListenerStateRow::COLUMNS,
             View::FnTraceGettable => TraceRow::COLUMNS,
+            View::DmOsPerformanceCounters => PerformanceCounterRow::COLUMNS,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Databases: `CREATE`, `ALTER … SET`, `BACKUP`, `RESTORE`.
+//! Databases: `CREATE`, `ALTER … SET | MODIFY FILE`, `BACKUP`, `RESTORE`.
 //!
 //! Source: documented, *ALTER DATABASE Database Mirroring*, *BACKUP*, *RESTORE*. Options of backups that change nothing
 //! here (compression, statistics, names) are read and dropped; those that would change the result are refused.
@@ -6,6 +6,7 @@
 use sqlparser::tokenizer::Token;
 
 use super::{Parsed, Parser};
+use crate::error::msg;
 use crate::tsql::ast::*;
 use crate::types::Safety;
 
@@ -31,6 +32,15 @@ impl Parser<'_> {
     pub(super) fn alter_database(&mut self) -> Parsed<Statement> {
         self.at += 2;
         let name = self.name("a database name")?;
+        if self.at_keyword("MODIFY")
+            && self
+                .word_at(1)
+                .is_some_and(|word| word.eq_ignore_ascii_case("FILE"))
+        {
+            self.at += 2;
+            let change = DatabaseChange::ModifyFile(self.file_change()?);
+            return Ok(Statement::AlterDatabase { name, change });
+        }
         for change in ["MODIFY", "ADD", "REMOVE", "COLLATE"] {
             if self.at_keyword(change) {
                 return Err(self.unsupported(1));
@@ -54,6 +64,46 @@ impl Parser<'_> {
             return Err(self.expected("PARTNER, WITNESS or RECOVERY"));
         };
         Ok(Statement::AlterDatabase { name, change })
+    }
+
+    /// `(NAME = file, MAXSIZE = n [KB | MB | GB | TB] | UNLIMITED)`. Source: documented; other properties are refused.
+    fn file_change(&mut self) -> Parsed<FileChange> {
+        self.expect(&Token::LParen)?;
+        self.expect_keywords(&["NAME"])?;
+        self.expect(&Token::Eq)?;
+        let file = self.name("the logical name of a file")?;
+        self.expect(&Token::Comma)?;
+        if !self.at_keyword("MAXSIZE") && self.word().is_some() {
+            return Err(self.unsupported(1));
+        }
+        self.expect_keywords(&["MAXSIZE"])?;
+        self.expect(&Token::Eq)?;
+        let bytes_max = match self.keyword("UNLIMITED") {
+            true => None,
+            false => Some(self.file_size()?),
+        };
+        if self.peek() == Some(&Token::Comma) {
+            return Err(self.unsupported_word("more than one property of a file"));
+        }
+        self.expect(&Token::RParen)?;
+        Ok(FileChange { file, bytes_max })
+    }
+
+    /// A size in bytes; MB if no unit is given.
+    fn file_size(&mut self) -> Parsed<u64> {
+        let start = self.at;
+        let number = self.integer("a size")?;
+        let units = [("KB", 10), ("MB", 20), ("GB", 30), ("TB", 40)];
+        let shift = units
+            .iter()
+            .find(|(unit, _)| self.keyword(unit))
+            .map_or(20, |u| u.1);
+        let bytes = u64::try_from(number).ok().and_then(|n| n.checked_mul(1 << shift));
+        bytes.ok_or_else(|| {
+            msg::VALUE_OUT_OF_RANGE
+                .with(&[&number, &"MAXSIZE", &0, &(u64::MAX >> shift)])
+                .at(self.span_since(start))
+        })
     }
 
     fn partner_option(&mut self) -> Parsed<PartnerOption> {
@@ -120,6 +170,8 @@ impl Parser<'_> {
         self.with_options(|parser| {
             if parser.keyword("INIT") || parser.keyword("FORMAT") {
                 backup.init = true;
+            } else if kind == BackupKind::Database && parser.keyword("DIFFERENTIAL") {
+                backup.kind = BackupKind::Differential;
             } else if parser.keyword("COPY_ONLY") {
                 backup.copy_only = true;
             } else if kind == BackupKind::Log && parser.keyword("NORECOVERY") {

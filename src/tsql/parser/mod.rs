@@ -70,6 +70,10 @@ impl Parser<'_> {
             }
             "BACKUP" => self.backup(),
             "RESTORE" => self.restore(),
+            "CHECKPOINT" => {
+                self.next();
+                Ok(Statement::Checkpoint)
+            }
             "BEGIN" | "COMMIT" | "ROLLBACK" => self.transaction(&first),
             "INSERT" => self.insert(),
             "UPDATE" => self.update(),
@@ -374,7 +378,6 @@ fn alternatives(words: &[&str]) -> String {
 const UNSUPPORTED: &[&str] = &[
     "BREAK",
     "BULK",
-    "CHECKPOINT",
     "CLOSE",
     "CONTINUE",
     "DBCC",

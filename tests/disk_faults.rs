@@ -1,0 +1,305 @@
+//! What each disk fault does to each file of each role, as one table.
+//!
+//! A trio in high-safety mode with automatic failover works under load; one disk of one instance fails for a while, for
+//! one kind of file, while the partner timeout is changed and the mirror's process dies and returns, so that all three
+//! have something to record; later the instance is restarted, and the session is left alone. The snapshot has a line for each:
+//! what the instance logged, whether it went down, who took over, what everybody is in the end, and which promises broke.
+//! A rotten file may keep a session from healing, for it needs a restore. A disk that lies may lose with the power what
+//! it said to have hardened; no other fault may.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use mirrorlab::sim::launch;
+use mirrorlab::sim::runner::{Run, run_many};
+use mirrorlab::sim::scenario::{Library, Scenario};
+use mirrorlab::types::{
+    Event, InstanceEvent, InstanceName, MirroringState, PartnerRole, SessionEvent, Source, WorldEvent,
+};
+
+const THREADS: usize = 2;
+
+/// A fault of one kind of file, and what follows it.
+struct Case {
+    fault: &'static str,
+    /// What the step says of the fault, `{file}` being the file.
+    keys: &'static str,
+    /// Power is lost while the fault lasts.
+    power_loss: bool,
+}
+
+const CASES: [Case; 8] = [
+    Case {
+        fault: "sync fails",
+        keys: r#"kind = "disk_fail_sync", file = "{file}", lasts = "8s""#,
+        power_loss: false,
+    },
+    Case {
+        fault: "sync lies",
+        keys: r#"kind = "disk_lie", file = "{file}", lasts = "8s""#,
+        power_loss: true,
+    },
+    Case {
+        fault: "I/O error",
+        keys: r#"kind = "disk_io_error", file = "{file}", lasts = "8s""#,
+        power_loss: false,
+    },
+    Case {
+        fault: "torn write",
+        keys: r#"kind = "disk_torn", scattered = true, lasts = "8s""#,
+        power_loss: true,
+    },
+    Case {
+        fault: "bit rot",
+        keys: r#"kind = "bit_rot", file = "instances/{system}/{file}", offset = {offset}"#,
+        power_loss: false,
+    },
+    Case {
+        fault: "slow",
+        keys: r#"kind = "disk_slow", latency = "300ms", lasts = "8s""#,
+        power_loss: false,
+    },
+    Case {
+        fault: "stuck",
+        keys: r#"kind = "disk_stuck", lasts = "8s""#,
+        power_loss: false,
+    },
+    Case {
+        fault: "full",
+        keys: r#"kind = "disk_full", lasts = "8s""#,
+        power_loss: false,
+    },
+];
+
+/// Files by what they hold. The witness has `master` alone.
+const FILES: [(&str, &str); 3] = [
+    ("log", "sales.ldf"),
+    ("data", "sales.mdf"),
+    ("master", "master.mdf"),
+];
+
+const ROLES: [(&str, &str); 3] = [("principal", "alpha"), ("mirror", "beta"), ("witness", "gamma")];
+
+/// Faults that are the whole disk's, not one file's.
+const WHOLE_DISK: [&str; 4] = ["torn write", "slow", "stuck", "full"];
+
+fn scenario(case: &Case, file: &str, system: &str) -> Scenario {
+    // Behind the header of the log; in the first pages of the others' trees.
+    let offset = if file.ends_with(".ldf") { "700" } else { "4200" };
+    let keys = case
+        .keys
+        .replace("{file}", file)
+        .replace("{system}", system)
+        .replace("{offset}", offset);
+    // Something for the principal to record. A stuck disk would only make the later steps late.
+    let record = match (file, system) {
+        ("master.mdf", "alpha") => {
+            "[[step]]\nat = \"6s\"\non = \"alpha\"\nsql = \"ALTER DATABASE Sales SET PARTNER TIMEOUT 12\"\nmay_fail = true\n"
+        }
+        _ => "",
+    };
+    let power_loss = match case.power_loss {
+        false => String::new(),
+        true => format!(
+            "[[step]]\nat = \"9s\"\nfault = {{ kind = \"power_loss\", system = \"{system}\", lasts = \"4s\" }}\n"
+        ),
+    };
+    let text = format!(
+        r#"
+promise = "A disk fault is healed, refused or suspends; it never loses what was acknowledged."
+risk = "One disk fails for a while, and its instance is restarted later."
+source = "ours"
+extends = "trio"
+until = "30s"
+settle = "60s"
+
+[[client]]
+name = "app"
+initial = "alpha"
+failover_partner = "beta"
+rate = 10
+until = "28s"
+
+[[step]]
+at = "1s"
+on = "alpha"
+sql = "USE Sales; CHECKPOINT"
+
+[[step]]
+at = "5s"
+fault = {{ system = "{system}", {keys} }}
+
+{record}
+[[step]]
+at = "7s"
+fault = {{ kind = "kill", instance = "beta", lasts = "500ms" }}
+
+{power_loss}
+[[step]]
+at = "20s"
+fault = {{ kind = "restart", instance = "{system}" }}
+
+[[expect]]
+client = "app"
+acknowledged = {{ at_least = 1 }}
+"#
+    );
+    let mut library = Library::built_in();
+    library.insert("disk_faults/case", &text);
+    library
+        .load("disk_faults/case")
+        .unwrap_or_else(|error| panic!("{}", error.report()))
+}
+
+#[test]
+fn every_disk_fault_on_every_file_of_every_role() {
+    let mut named = Vec::new();
+    for case in &CASES {
+        for (role, system) in ROLES {
+            for (kind, file) in FILES {
+                let whole = WHOLE_DISK.contains(&case.fault);
+                let has = if system == "gamma" { kind == "master" } else { true };
+                let first = if system == "gamma" { "master" } else { "log" };
+                if !has || (whole && kind != first) {
+                    continue;
+                }
+                let kind = if whole { "all" } else { kind };
+                named.push((case, role, system, kind, scenario(case, file, system)));
+            }
+        }
+    }
+    let jobs: Vec<(&Scenario, u64)> = named.iter().map(|(.., scenario)| (scenario, 1)).collect();
+    let mut runs = Vec::new();
+    run_many(&launch::instances(), &jobs, THREADS, false, &mut |run| {
+        runs.push(run);
+        true
+    });
+    assert_eq!(runs.len(), named.len());
+    let mut table = format!(
+        "{:<10}  {:<6}  {:<9}  {:<6}  {:<6}  {:<9}  {:<56}  {}\n",
+        "fault", "file", "role", "felt", "down", "took over", "in the end", "logged by it; promises broken"
+    );
+    for ((case, role, system, kind, _), run) in named.iter().zip(&runs) {
+        let broken = broken(run);
+        let allowed = |check: &String| match case.fault {
+            "sync lies" => true,
+            "bit rot" => ["heals-to-synchronized", "expectation"].contains(&check.as_str()),
+            _ => false,
+        };
+        assert!(
+            broken.iter().all(allowed),
+            "{} of {kind} on the {role}: {:?}",
+            case.fault,
+            run.failures
+        );
+        let line = format!(
+            "{:<10}  {kind:<6}  {role:<9}  {:<6}  {:<6}  {:<9}  {:<56}  {}",
+            case.fault,
+            if felt(run) { "yes" } else { "no" },
+            if went_down(run, system) { "yes" } else { "no" },
+            took_over(run),
+            at_the_end(run),
+            [numbers(run, system), broken].concat().join(" "),
+        );
+        writeln!(table, "{}", line.trim_end()).expect("a String takes everything");
+    }
+    insta::with_settings!({
+        snapshot_path => format!("{}/snapshots/disk_faults", env!("CARGO_MANIFEST_DIR")),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!("table", table);
+    });
+}
+
+fn broken(run: &Run) -> Vec<String> {
+    let checks: BTreeSet<&str> = run.failures.iter().map(|f| f.check.as_str()).collect();
+    checks.into_iter().map(str::to_owned).collect()
+}
+
+fn felt(run: &Run) -> bool {
+    run.faults
+        .iter()
+        .filter(|(kind, _)| kind.starts_with("disk") || *kind == "bit_rot")
+        .all(|(_, count)| count.took_effect == count.fired)
+}
+
+/// Events since the end of the set-up.
+fn events(run: &Run) -> impl Iterator<Item = (&Source, &Event)> {
+    let begin = run.setup_end;
+    let stamped = run.trace.events().iter().filter(move |e| e.at >= begin);
+    stamped.map(|e| (&e.source, &e.event))
+}
+
+/// Whether it stopped by itself.
+fn went_down(run: &Run, system: &str) -> bool {
+    let who = Source::Instance(InstanceName::new(system));
+    events(run).any(|(source, event)| {
+        *source == who && matches!(event, Event::Instance(InstanceEvent::Stopped { .. }))
+    })
+}
+
+fn took_over(run: &Run) -> String {
+    let takeovers = events(run).filter_map(|(source, event)| match (source, event) {
+        (Source::Instance(who), Event::Session(SessionEvent::Takeover { .. })) => Some(who.to_string()),
+        _ => None,
+    });
+    takeovers.collect::<Vec<_>>().join(" ")
+}
+
+/// The last role and state each partner told of, or that it does not run.
+fn at_the_end(run: &Run) -> String {
+    let partner = |name: &str| {
+        let who = InstanceName::new(name);
+        let (mut role, mut state, mut alive): (Option<PartnerRole>, Option<MirroringState>, bool) =
+            (None, None, true);
+        for stamped in run.trace.events() {
+            match (&stamped.source, &stamped.event) {
+                (Source::Instance(source), Event::Session(SessionEvent::Role { to, .. }))
+                    if *source == who =>
+                {
+                    role = Some(*to);
+                }
+                (Source::Instance(source), Event::Session(SessionEvent::State { to, .. }))
+                    if *source == who =>
+                {
+                    state = Some(*to);
+                }
+                (_, Event::World(WorldEvent::ProcessKilled { instance })) if *instance == who => {
+                    alive = false
+                }
+                (_, Event::World(WorldEvent::ProcessStarted { instance })) if *instance == who => {
+                    alive = true;
+                    (role, state) = (None, None);
+                }
+                _ => {}
+            }
+        }
+        match (alive, role, state) {
+            (false, ..) => format!("{name} down"),
+            (true, Some(role), Some(state)) => format!("{name} {role} {state}"),
+            (true, Some(role), None) => format!("{name} {role}"),
+            (true, None, _) => format!("{name} without session"),
+        }
+    };
+    [partner("alpha"), partner("beta")].join(", ")
+}
+
+/// The numbers that tell of disks and databases in its error log.
+fn numbers(run: &Run, system: &str) -> Vec<String> {
+    const TOLD: [u32; 16] = [
+        823, 824, 829, 926, 955, 1101, 1432, 1453, 1454, 1458, 1461, 1481, 3411, 9001, 9002, 9004,
+    ];
+    let who = Source::Instance(InstanceName::new(system));
+    let mut seen = Vec::new();
+    for (source, event) in events(run) {
+        if *source == who
+            && let Event::Instance(InstanceEvent::ErrorLog { number, .. }) = event
+            && TOLD.contains(number)
+            && !seen.contains(&number.to_string())
+        {
+            seen.push(number.to_string());
+        }
+    }
+    seen
+}

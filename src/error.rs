@@ -136,7 +136,11 @@ catalogue! {
     BATCH_TOO_LARGE = 8631, 17, false, "The batch of {0} bytes is larger than {1} bytes. Split it with GO.";
     QUERY_TOO_DEEP = 191, 15, false, "Some part of the SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.";
     QUERY_FAILED = 8622, 16, false, "The query could not be executed: {0}.";
+    VIEW_DENIED = 300, 14, false, "{0} permission was denied on object 'server', database 'master'.";
+    STATEMENT_DENIED = 262, 14, false, "{0} permission denied: only an administrator of the server may.";
     // Databases
+    NO_DATABASE_ACCESS = 916, 14, false, "The server principal \"{0}\" is not able to access the database \"{1}\" under the current security context.";
+    ALTER_DATABASE_DENIED = 5011, 14, false, "User does not have permission to alter database '{0}', the database does not exist, or the database is not in a state that allows access checks.";
     DATABASE_MISSING = 911, 16, false, "Database '{0}' does not exist. Make sure that the name is entered correctly.";
     DATABASE_EXISTS = 1801, 16, false, "Database '{0}' already exists. Choose a different database name.";
     DATABASE_IN_USE = 3702, 16, false, "Cannot drop database \"{0}\" because it is currently in use.";
@@ -167,7 +171,6 @@ catalogue! {
     TRANSACTION_CUT = 596, 21, true, "Cannot continue the execution because the session is in the kill state: the database changed its role or lost quorum.";
     LOGIN_FAILED = 18456, 14, true, "Login failed for user '{0}'.";
     MASTER_DAMAGED = 3411, 21, true, "The instance cannot start: {0}. Restore master or rebuild it.";
-    CANNOT_LISTEN_CLIENTS = 26024, 16, true, "Server failed to listen on 'any' <ipv4> {0}. Error: {1}. The instance shuts down.";
     // Principals, certificates, keys
     LOGIN_INVALID = 15007, 16, false, "'{0}' is not a valid login or you do not have permission.";
     PRINCIPAL_EXISTS = 15025, 16, false, "The server principal '{0}' already exists.";
@@ -192,13 +195,19 @@ catalogue! {
     PRIVATE_KEY_NOT_ENCRYPTED = 9639, 16, false, "A password was specified, but the private key is not encrypted.";
     NO_PERMISSION = 15247, 16, false, "User does not have permission to perform this action.";
     CERTIFICATE_IN_USE = 15352, 16, false, "The certificate '{0}' cannot be dropped because one or more entities are either signed, authenticated or encrypted using it.";
-    PRINCIPAL_OWNS = 15141, 16, false, "The server principal '{0}' owns a {1} and cannot be dropped.";
+    PRINCIPAL_OWNS = 15141, 16, false, "The server principal '{0}' owns one or more {1}s and cannot be dropped.";
     PRINCIPAL_MISSING = 15403, 16, false, "The server principal '{0}' does not exist, does not have server access, or you do not have permission.";
     NAME_TAKEN = 15530, 16, false, "The {0} with name \"{1}\" already exists.";
     MASTER_KEY_EXISTS = 15578, 16, false, "There is already a master key in the database. Please drop it before performing this statement.";
     MASTER_KEY_IN_USE = 15580, 16, false, "Cannot drop master key because certificate '{0}' is encrypted by it.";
     MASTER_KEY_MISSING = 15581, 16, false, "Please create a master key in the database or open the master key in the session before performing this operation.";
     MASTER_ONLY = 4621, 16, false, "Permissions at the server scope can only be granted when the current database is master.";
+    CASCADE_NEEDED = 4611, 16, false, "The principal may pass the permission on: to revoke or deny it, say CASCADE.";
+    GRANTOR_CANNOT_GRANT = 4613, 16, false, "The grantor does not have the right to grant this permission.";
+    SPECIAL_ROLE = 4617, 16, false, "Permissions cannot be granted to, denied to or revoked from fixed roles.";
+    SPECIAL_PRINCIPAL = 4624, 16, false, "Permissions and memberships of sa, of the owner and of yourself cannot be changed.";
+    PRINCIPAL_HAS_GRANTED = 15173, 16, false, "The server principal '{0}' has granted one or more permissions. Revoke them before dropping the server principal.";
+    LOGIN_CONNECTED = 15434, 16, false, "The login '{0}' cannot be dropped because it is connected.";
     DATE_CONVERSION = 241, 16, false, "Conversion failed when converting date and/or time from character string '{0}'.";
     // Endpoint DDL
     PARAMETER_REQUIRED = 7801, 15, false, "The required parameter {0} was not specified.";
@@ -207,12 +216,24 @@ catalogue! {
     PARAMETER_TWICE = 7816, 15, false, "A duplicate parameter was specified, '{0}'.";
     CANNOT_CHANGE_PROTOCOL = 7860, 15, false, "An endpoint's transport or content cannot be changed through the ALTER ENDPOINT statement. Use DROP ENDPOINT and execute the CREATE ENDPOINT statement to make these changes.";
     PROTOCOL_PAYLOAD = 7861, 15, false, "{0} endpoints are not supported for {1}.";
+    ADMIN_ENDPOINT = 7864, 16, false, "The endpoint of the dedicated administrator connection is reserved and cannot be created or changed.";
+    RESERVED_ENDPOINT_NAME = 7869, 16, false, "The endpoint name '{0}' begins with the reserved prefix '{1}'.";
+    AFFINITY_NOT_SUPPORTED = 7870, 16, false, "The AFFINITY clause is not supported for endpoints of this type.";
+    CLAUSE_OF_OTHER_TYPE = 7871, 16, false, "The clause '{0}' is not valid for an endpoint of the type {1}.";
+    BUILT_IN_ENDPOINT = 7873, 16, false, "The endpoint '{0}' is built in and cannot be dropped.";
+    EDITION_LACKS = 7878, 16, false, "{0} is not supported in the {1}: its endpoint can only have ROLE = WITNESS.";
+    IPV6_NOT_CANONICAL = 7887, 20, true, "The IPv6 address '{0}' is not in its canonical numeric form, which is '{1}'.";
+    IPV6_UNRECOGNISED = 7888, 20, true, "'{0}' is not an IPv6 address that can be listened on. Write an IPv6 address in quotation marks, an IPv4 address without.";
+    CANNOT_REGISTER = 7890, 16, false, "The endpoint cannot listen on port {0}, which may be in use by another process: {1}. The endpoint is kept as configured.";
     ENDPOINT_TYPE_EXISTS = 7862, 16, false, "An endpoint of the requested type already exists. Only one endpoint of this type is supported. Use ALTER ENDPOINT or DROP the existing endpoint and execute the CREATE ENDPOINT statement.";
     ALTER_NOTHING = 7863, 16, false, "The endpoint was not changed. The ALTER ENDPOINT statement did not contain any values to modify or update.";
     BINDING_TAKEN = 7874, 16, false, "An endpoint already exists with the bindings specified (port {0}). Only one endpoint supported for a specific binding. Use ALTER ENDPOINT or DROP the existing endpoint and execute the CREATE ENDPOINT statement.";
     CERTIFICATE_UNSUITABLE = 28055, 16, false, "The certificate '{0}' is not valid for endpoint authentication. The certificate must have a private key encrypted with the database master key and current UTC date has to be between the certificate start date and the certificate expiration date.";
     // Listener
     LISTENER_PORT_BUSY = 26023, 16, true, "Server TCP provider failed to listen on [ {0} <{1}> {2} ]. Tcp port is already in use.";
+    CANNOT_LISTEN_ADDRESS = 26024, 16, true, "Server failed to listen on [ '{0}' <{1}> {2} ]. Error: {3}.";
+    FIPS_MODE = 28077, 10, false, "The Database Mirroring transport runs in FIPS compliance mode.";
+    RC4_NOT_IN_FIPS = 28078, 10, false, "RC4 is not allowed in FIPS compliance mode. Write ALGORITHM AES.";
     NOW_LISTENING = 9690, 10, true, "The Database Mirroring endpoint is now listening for connections on port {0}.";
     STOPPED_LISTENING = 9691, 10, false, "The Database Mirroring endpoint has stopped listening for connections.";
     CANNOT_LISTEN_IN_USE = 9692, 16, false, "The Database Mirroring endpoint cannot listen on port {0} because it is in use by another process.";
@@ -241,7 +262,6 @@ catalogue! {
     SIGNATURE_INVALID = 28061, 16, false, "A corrupt message has been received. The message integrity signature is not valid.";
     ENDPOINT_NOT_CONFIGURED = 28080, 10, false, "Connection handshake failed. The Database Mirroring endpoint is not configured.";
     LOGIN_TIMED_OUT = 9760, 10, false, "Connection handshake failed. The connection was idle: the login did not complete within {0} seconds.";
-    RC4_NOT_IN_FIPS = 28078, 10, false, "RC4 is not allowed in FIPS compliance mode. Write ALGORITHM AES.";
     // The manual's number for a deprecated algorithm, of severity 16; as a warning it is ours.
     RC4_DEPRECATED = 33128, 10, true, "{0} uses the deprecated encryption algorithm RC4. Name AES in ALGORITHM on both endpoints.";
     // Transport

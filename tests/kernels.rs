@@ -133,6 +133,7 @@ fn write_at_fixed_places(scenario: &mut Scenario, first_principal: &str, last_pr
         begin,
         action: Action::Sql {
             on: InstanceName::new(on),
+            login: "sa".to_owned(),
             sql: format!("USE Sales; {sql}"),
             must: Must::Succeed,
         },
@@ -149,6 +150,7 @@ fn write_at_fixed_places(scenario: &mut Scenario, first_principal: &str, last_pr
     scenario.expects.push(Expect {
         at: None,
         what: Expectation::Rows {
+            login: "sa".to_owned(),
             on: InstanceName::new(last_principal),
             query: "USE Sales; SELECT id, value FROM Ledger WHERE id < 0 ORDER BY id DESC".to_owned(),
             rows: vec![row("-1", "11"), row("-2", "20"), row("-3", "30")],

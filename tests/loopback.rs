@@ -125,6 +125,7 @@ impl Server {
             system: self.name.to_owned(),
             dns_suffix: String::new(),
             client_port: self.client_port,
+            options: mirrorlab::instance::InstanceOptions::default(),
         };
         let core = Instance::new(config, OsEntropy.seed());
         let disk = StdDisk::new(&self.files).expect("the directory can be made");

@@ -52,6 +52,8 @@ pub enum Wait {
         database: DatabaseName,
         lsn: Lsn,
     },
+    /// The endpoint to listen, or not to.
+    Listener,
     /// The outcome of a mirroring command on this database.
     Command {
         database: DatabaseName,
@@ -323,6 +325,11 @@ impl Instance {
     /// Let go on every batch that waits for `wait`, once the input that is being handled is dealt with: what a batch
     /// does next must not come in between.
     pub(super) fn resume(&mut self, wait: &Wait) {
+        self.resume_with(wait, &Ok(()));
+    }
+
+    /// The same, with what their statement came to.
+    pub(super) fn resume_with(&mut self, wait: &Wait, result: &Result<(), SqlError>) {
         let waits = |client: &ClientSession| {
             client
                 .running
@@ -331,7 +338,7 @@ impl Instance {
         };
         let waiting = self.clients.iter().filter(|(_, c)| waits(c));
         self.resumed
-            .extend(waiting.map(|(id, _)| (*id, wait.clone(), Ok(()))));
+            .extend(waiting.map(|(id, _)| (*id, wait.clone(), result.clone())));
     }
 
     /// Carry on with the batches that were let go on. They may let go on others.

@@ -5,7 +5,9 @@
 //! `kind/lower-case name`; values are JSON. Source: derived from *sys.server_principals*, *sys.certificates* and the
 //! endpoint pages.
 
-use std::collections::BTreeMap;
+mod permissions;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::config::EndpointConfig;
 use crate::session::{PartnerRecord, WitnessRecord};
 use crate::types::{DatabaseName, Guid, Lsn, WallTime};
+
+pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
 
 /// Ids below are the product's own principals and endpoints.
 const FIRST_PRINCIPAL_ID: u32 = 257;
@@ -33,6 +37,8 @@ pub struct Login {
     pub kind: LoginKind,
     pub disabled: bool,
     pub created: WallTime,
+    #[serde(default)]
+    pub roles: BTreeSet<ServerRole>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,31 +101,6 @@ pub struct Endpoint {
     pub id: u32,
     pub owner: String,
     pub config: EndpointConfig,
-    pub permissions: Vec<Permission>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Permission {
-    pub grantee: String,
-    pub grantor: String,
-    pub what: EndpointPermission,
-    pub state: PermissionState,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EndpointPermission {
-    Alter,
-    Connect,
-    Control,
-    TakeOwnership,
-    ViewDefinition,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PermissionState {
-    Grant,
-    GrantWithGrantOption,
-    Deny,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,6 +143,7 @@ pub struct Catalog {
     users: BTreeMap<String, User>,
     certificates: BTreeMap<String, Certificate>,
     endpoint: Option<Endpoint>,
+    permissions: BTreeMap<String, PermissionRow>,
     databases: BTreeMap<String, DatabaseEntry>,
     witnesses: BTreeMap<String, WitnessRecord>,
     writes: Vec<(String, Option<Vec<u8>>)>,
@@ -192,6 +174,7 @@ impl Catalog {
             users: BTreeMap::new(),
             certificates: BTreeMap::new(),
             endpoint: None,
+            permissions: BTreeMap::new(),
             databases: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             writes: Vec::new(),
@@ -202,6 +185,7 @@ impl Catalog {
             kind: LoginKind::Sql,
             disabled: false,
             created: now,
+            roles: BTreeSet::from([ServerRole::Sysadmin]),
         };
         catalog.put_login(sa);
         catalog.save_identity();
@@ -228,6 +212,7 @@ impl Catalog {
                 "login" => drop(catalog.logins.insert(name, decode(key, value)?)),
                 "user" => drop(catalog.users.insert(name, decode(key, value)?)),
                 "certificate" => drop(catalog.certificates.insert(name, decode(key, value)?)),
+                "permission" => drop(catalog.permissions.insert(name, decode(key, value)?)),
                 "endpoint" => catalog.endpoint = Some(decode(key, value)?),
                 "database" => drop(catalog.databases.insert(name, decode(key, value)?)),
                 "witness" => drop(catalog.witnesses.insert(name, decode(key, value)?)),
@@ -384,7 +369,9 @@ impl Catalog {
         self.endpoint = Some(endpoint);
     }
 
+    /// Its permissions go with it.
     pub fn drop_endpoint(&mut self) {
+        self.drop_permissions(|p| p.on == Securable::Endpoint);
         self.endpoint = None;
         self.remove("endpoint".to_owned());
     }
@@ -423,28 +410,6 @@ impl Catalog {
         let key = session.to_string().to_lowercase();
         self.witnesses.remove(&key);
         self.remove(format!("witness/{key}"));
-    }
-
-    /// Whether `login` may connect to the endpoint: sysadmin, the owner, or CONNECT or CONTROL granted and not denied.
-    /// Source: documented, *GRANT Endpoint Permissions*.
-    pub fn may_connect(&self, login: &str) -> bool {
-        let Some(endpoint) = &self.endpoint else {
-            return false;
-        };
-        let Some(known) = self.login(login).filter(|l| !l.disabled) else {
-            return false;
-        };
-        if known.id == SA_ID || fold(&endpoint.owner) == fold(login) {
-            return true;
-        }
-        let held = |state: fn(PermissionState) -> bool| {
-            endpoint.permissions.iter().any(|p| {
-                fold(&p.grantee) == fold(login)
-                    && matches!(p.what, EndpointPermission::Connect | EndpointPermission::Control)
-                    && state(p.state)
-            })
-        };
-        held(|s| s != PermissionState::Deny) && !held(|s| s == PermissionState::Deny)
     }
 }
 

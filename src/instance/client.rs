@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 
 use super::Instance;
 use super::batch::Running;
+use super::catalog::LoginKind;
 use super::io::{CloseHow, Output};
 use crate::error::{SqlError, msg};
-use crate::types::{ConnectionId, DatabaseName, InstanceEvent, Reply, ReplyItem};
+use crate::types::{ConnectionId, DatabaseName, InstanceEvent, Permission, Reply, ReplyItem};
 use crate::wire::client::{
     CLIENT_VERSION, ClientHello, ClientRequest, ClientResponse, ServerCodec, ServerHello,
 };
@@ -63,14 +64,19 @@ impl Instance {
             );
             return self.refuse_client(connection, msg::PROTOCOL_ERROR.with(&[&reason]));
         }
-        if self.catalog.login(&hello.login_name).is_none_or(|l| l.disabled) {
+        let Some(login) = self.login_of_client(&hello.login_name) else {
             return self.refuse_client(connection, msg::LOGIN_FAILED.with(&[&hello.login_name]));
-        }
+        };
         let wanted = hello
             .database
             .clone()
             .filter(|d| !d.eq_ignore_ascii_case("master"));
-        let database = match wanted.as_deref().map(|d| self.openable(d)).transpose() {
+        let opened = wanted.as_deref().map(|d| {
+            let denied = |_| msg::LOGIN_DATABASE.with(&[&d]);
+            self.check_database_access(&login, d).map_err(denied)?;
+            self.openable(d)
+        });
+        let database = match opened.transpose() {
             Ok(database) => database,
             Err(error) => return self.refuse_client(connection, error),
         };
@@ -83,11 +89,21 @@ impl Instance {
         };
         if let Some(client) = self.clients.get_mut(&connection) {
             client.greeted = true;
-            client.login.clone_from(&hello.login_name);
+            client.login = login;
             client.database.clone_from(&database);
         }
         self.emit(InstanceEvent::ClientConnected { connection, database });
         self.send_client(connection, &ClientResponse::Hello(answer));
+    }
+
+    /// The login of this name, if a client may log in as it. Who it is, is the client's word: passwords are not kept.
+    fn login_of_client(&self, name: &str) -> Option<String> {
+        let login = self.catalog.login(name)?;
+        // Logins of certificates are for signing code. Source: documented, *CREATE LOGIN*.
+        let usable = !login.disabled
+            && login.kind != LoginKind::Certificate
+            && self.catalog.holds_on_server(name, Permission::ConnectSql);
+        usable.then(|| login.name.clone())
     }
 
     fn refuse_client(&mut self, connection: ConnectionId, error: SqlError) {

@@ -4,11 +4,13 @@
 //! `endpoint::Connection`'s business; what a session message means is `mirroring`'s.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rand_core::Rng;
 
 use super::Instance;
+use super::batch::Wait;
 use super::catalog::{Endpoint, PrivateKey};
 use super::io::{CloseHow, ConnectError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
@@ -82,6 +84,7 @@ impl Instance {
         self.output(Output::StopListening {
             listener: Listener::Endpoint,
         });
+        self.resume(&Wait::Listener);
         if self.endpoint.listening_since.take().is_some() {
             self.emit(EndpointEvent::StoppedListening { port });
             self.log_error(&msg::STOPPED_LISTENING.error());
@@ -100,6 +103,10 @@ impl Instance {
             let subject = format!("The endpoint '{}'", endpoint.config.name);
             self.log_error(&msg::RC4_DEPRECATED.with(&[&subject]));
         }
+        if self.config.options.fips {
+            self.log_error(&msg::FIPS_MODE.error());
+        }
+        self.resume(&Wait::Listener);
     }
 
     /// The catalog goes on saying STARTED; only the log tells. Source: documented, *MSSQLSERVER_1418*.
@@ -111,12 +118,25 @@ impl Instance {
             port,
             error: error.to_string(),
         });
+        let address = self.catalog.endpoint().and_then(|e| e.config.ip.address());
+        let shown = address.map_or_else(|| "any".to_owned(), |a| a.to_string());
+        let family = match address {
+            Some(IpAddr::V6(_)) => "ipv6",
+            _ => "ipv4",
+        };
         if *error == ListenError::AddressInUse {
-            self.log_error(&msg::LISTENER_PORT_BUSY.with(&[&"'any'", &"ipv4", &port]));
+            self.log_error(&msg::LISTENER_PORT_BUSY.with(&[&format!("'{shown}'"), &family, &port]));
             self.log_error(&msg::CANNOT_LISTEN_IN_USE.with(&[&port]));
         } else {
+            self.log_error(&msg::CANNOT_LISTEN_ADDRESS.with(&[&shown, &family, &port, error]));
             self.log_error(&msg::CANNOT_LISTEN.with(&[error]));
         }
+        self.resume_with(&Wait::Listener, &Err(msg::CANNOT_REGISTER.with(&[&port, error])));
+    }
+
+    /// Whether it is still open if the endpoint can listen.
+    pub(super) fn is_listener_pending(&self) -> bool {
+        self.endpoint.listener_port.is_some() && self.endpoint.listening_since.is_none()
     }
 
     /// Take the endpoint down and up again: what reconfiguring one in use does.
@@ -205,7 +225,7 @@ impl Instance {
             )),
             own_certificate: own,
             master_key_open: self.catalog.master_key_opens_by_itself(),
-            fips_mode: false,
+            fips_mode: self.config.options.fips,
             trusted: trusted.collect(),
         })
     }

@@ -20,6 +20,7 @@ mod dml;
 mod endpoint;
 pub mod io;
 mod mirroring;
+mod options;
 mod peers;
 mod purpose;
 mod select;
@@ -27,6 +28,7 @@ mod trace;
 pub mod views;
 
 pub use database::recover;
+pub use options::{Edition, InstanceOptions, ListenerFailure, PortRange};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -57,6 +59,7 @@ pub struct InstanceConfig {
     /// DNS suffix of its system; empty if it has none.
     pub dns_suffix: String,
     pub client_port: u16,
+    pub options: InstanceOptions,
 }
 
 impl InstanceConfig {
@@ -222,7 +225,8 @@ impl Instance {
                 listener: Listener::Client,
                 error,
             } => {
-                let error = msg::CANNOT_LISTEN_CLIENTS.with(&[&self.config.client_port, &error]);
+                let port = self.config.client_port;
+                let error = msg::CANNOT_LISTEN_ADDRESS.with(&[&"any", &"ipv4", &port, &error]);
                 self.log_error(&error);
                 self.shut_down(&error);
             }

@@ -2,25 +2,26 @@
 //!
 //! Pure functions from `&Instance` to rows; a view changes nothing and sees what is true at this instant.
 
+mod endpoints;
+mod principals;
+
 use std::cell::RefCell;
 
 use super::Instance;
-use super::catalog::{EndpointPermission, LoginKind, PermissionState, PrivateKey, RecoveryModel};
+use super::catalog::RecoveryModel;
 use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::views::{
-    CLASS_ENDPOINT, COUNTER_LEVEL, CertificateRow, Coded, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
+    COUNTER_LEVEL, CertificateRow, Coded, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
     DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
-    EndpointRow, LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL, Limits, LogReuseWait,
-    OBJECT_DATABASE_MIRRORING, PROTOCOL_TCP, PerformanceCounterRow, PointRead, RecoveryModelShown,
-    ServerPermissionRow, ServerPrincipalRow, SystemViews, TYPE_DATABASE_MIRRORING, Table, TcpEndpointRow,
+    EndpointRow, Limits, LogReuseWait, OBJECT_DATABASE_MIRRORING, PerformanceCounterRow, PointRead,
+    RecoveryModelShown, ServerPermissionRow, ServerPrincipalRow, SystemViews, Table, TcpEndpointRow,
     TcpListenerStateRow, TraceRow, View, WITNESS_SYNCHRONIZED, WITNESS_UNSYNCHRONIZED, point_read,
 };
-use crate::crypto::certificate;
-use crate::error::SqlError;
+use crate::error::{SqlError, msg};
 use crate::session::Partner;
 use crate::tsql::ast::Select;
-use crate::types::{ConnectionId, DatabaseName, PartnerRole, ReplyItem, Value, WallTime};
+use crate::types::{ConnectionId, DatabaseName, PartnerRole, Permission, ReplyItem, Value, WallTime};
 
 /// An instance as one client's query sees it.
 struct Seen<'a> {
@@ -102,77 +103,50 @@ impl Instance {
     }
 }
 
-impl SystemViews for Seen<'_> {
-    fn rows(&self, view: View) -> Vec<Vec<Value>> {
-        let i = self.instance;
-        match view {
-            View::Endpoints => i
-                .endpoint_rows()
-                .into_iter()
-                .map(EndpointRow::into_values)
-                .collect(),
-            View::TcpEndpoints => i
-                .tcp_endpoint_rows()
-                .into_iter()
-                .map(TcpEndpointRow::into_values)
-                .collect(),
-            View::DatabaseMirroringEndpoints => i
-                .mirroring_endpoint_rows()
-                .into_iter()
-                .map(DatabaseMirroringEndpointRow::into_values)
-                .collect(),
-            View::DatabaseMirroring => i
-                .mirroring_rows()
-                .into_iter()
-                .map(DatabaseMirroringRow::into_values)
-                .collect(),
-            View::DatabaseMirroringWitnesses => i
-                .witness_rows()
-                .into_iter()
-                .map(DatabaseMirroringWitnessRow::into_values)
-                .collect(),
-            View::DmDbMirroringConnections => i
-                .connection_rows()
-                .into_iter()
-                .map(DbMirroringConnectionRow::into_values)
-                .collect(),
-            View::Databases => i
-                .database_rows()
-                .into_iter()
-                .map(DatabaseRow::into_values)
-                .collect(),
-            View::ServerPermissions => i
-                .permission_rows()
-                .into_iter()
-                .map(ServerPermissionRow::into_values)
-                .collect(),
-            View::ServerPrincipals => i
-                .principal_rows()
-                .into_iter()
-                .map(ServerPrincipalRow::into_values)
-                .collect(),
-            View::DatabasePrincipals => i
-                .user_rows()
-                .into_iter()
-                .map(DatabasePrincipalRow::into_values)
-                .collect(),
-            View::Certificates => i
-                .certificate_rows()
-                .into_iter()
-                .map(CertificateRow::into_values)
-                .collect(),
-            View::DmTcpListenerStates => i
-                .listener_rows()
-                .into_iter()
-                .map(TcpListenerStateRow::into_values)
-                .collect(),
-            View::FnTraceGettable => i.trace.rows().cloned().map(TraceRow::into_values).collect(),
-            View::DmOsPerformanceCounters => i
-                .counter_rows()
-                .into_iter()
-                .map(PerformanceCounterRow::into_values)
-                .collect(),
+impl Seen<'_> {
+    /// Dynamic management views ask for VIEW SERVER STATE; and so does the trace; catalog views show each login
+    /// what it may see.
+    fn check_view(&self, view: View) -> Result<(), SqlError> {
+        let dynamic = view.name().starts_with("dm_") || view == View::FnTraceGettable;
+        let what = Permission::ViewServerState;
+        match dynamic && !self.instance.catalog.holds_on_server(self.login, what) {
+            true => Err(msg::VIEW_DENIED.with(&[&what])),
+            false => Ok(()),
         }
+    }
+}
+
+fn values<Row>(rows: Vec<Row>, into_values: impl FnMut(Row) -> Vec<Value>) -> Vec<Vec<Value>> {
+    rows.into_iter().map(into_values).collect()
+}
+
+impl SystemViews for Seen<'_> {
+    fn rows(&self, view: View) -> Result<Vec<Vec<Value>>, SqlError> {
+        let (i, login) = (self.instance, self.login);
+        self.check_view(view)?;
+        Ok(match view {
+            View::Endpoints => values(i.endpoint_rows(login), EndpointRow::into_values),
+            View::TcpEndpoints => values(i.tcp_endpoint_rows(login), TcpEndpointRow::into_values),
+            View::DatabaseMirroringEndpoints => values(
+                i.mirroring_endpoint_rows(login),
+                DatabaseMirroringEndpointRow::into_values,
+            ),
+            View::DatabaseMirroring => values(i.mirroring_rows(), DatabaseMirroringRow::into_values),
+            View::DatabaseMirroringWitnesses => {
+                values(i.witness_rows(), DatabaseMirroringWitnessRow::into_values)
+            }
+            View::DmDbMirroringConnections => {
+                values(i.connection_rows(), DbMirroringConnectionRow::into_values)
+            }
+            View::Databases => values(i.database_rows(), DatabaseRow::into_values),
+            View::ServerPermissions => values(i.permission_rows(login), ServerPermissionRow::into_values),
+            View::ServerPrincipals => values(i.principal_rows(login), ServerPrincipalRow::into_values),
+            View::DatabasePrincipals => values(i.user_rows(login), DatabasePrincipalRow::into_values),
+            View::Certificates => values(i.certificate_rows(login), CertificateRow::into_values),
+            View::DmTcpListenerStates => values(i.listener_rows(), TcpListenerStateRow::into_values),
+            View::FnTraceGettable => values(i.trace.rows().cloned().collect(), TraceRow::into_values),
+            View::DmOsPerformanceCounters => values(i.counter_rows(), PerformanceCounterRow::into_values),
+        })
     }
 
     fn table(&self, database: Option<&str>, name: &str) -> Result<Option<Table>, SqlError> {
@@ -183,6 +157,9 @@ impl SystemViews for Seen<'_> {
             return Ok(None);
         }
         let own = self.database.is_some_and(|d| d.eq_ignore_ascii_case(database));
+        if self.instance.catalog.database(database).is_some() {
+            self.instance.check_database_access(self.login, database)?;
+        }
         let database = self.instance.openable(database)?;
         let tables = self.instance.tables(&database)?;
         let none = Transaction::default();
@@ -216,6 +193,14 @@ impl SystemViews for Seen<'_> {
         self.login
     }
 
+    fn edition(&self) -> String {
+        self.instance.config.options.edition.to_string()
+    }
+
+    fn product_version(&self) -> &'static str {
+        self.instance.config.options.product_version()
+    }
+
     fn current_database(&self) -> &str {
         self.database.unwrap_or("master")
     }
@@ -226,64 +211,6 @@ impl SystemViews for Seen<'_> {
 }
 
 impl Instance {
-    fn principal_id(&self, login: &str) -> Option<i64> {
-        self.catalog.login(login).map(|l| i64::from(l.id))
-    }
-
-    fn endpoint_rows(&self) -> Vec<EndpointRow> {
-        let row = |e: &super::catalog::Endpoint| EndpointRow {
-            name: e.config.name.clone(),
-            endpoint_id: i64::from(e.id),
-            principal_id: self.principal_id(&e.owner),
-            protocol: PROTOCOL_TCP,
-            kind: TYPE_DATABASE_MIRRORING,
-            state: Coded::new(e.config.state.code(), e.config.state.desc()),
-            is_admin_endpoint: false,
-        };
-        self.catalog.endpoint().map(row).into_iter().collect()
-    }
-
-    fn tcp_endpoint_rows(&self) -> Vec<TcpEndpointRow> {
-        let row = |e: &super::catalog::Endpoint| TcpEndpointRow {
-            name: e.config.name.clone(),
-            endpoint_id: i64::from(e.id),
-            principal_id: self.principal_id(&e.owner),
-            protocol: PROTOCOL_TCP,
-            kind: TYPE_DATABASE_MIRRORING,
-            state: Coded::new(e.config.state.code(), e.config.state.desc()),
-            is_admin_endpoint: false,
-            port: e.config.port.number(),
-            is_dynamic_port: false,
-            ip_address: e.config.ip.address().map(|a| a.to_string()),
-        };
-        self.catalog.endpoint().map(row).into_iter().collect()
-    }
-
-    fn mirroring_endpoint_rows(&self) -> Vec<DatabaseMirroringEndpointRow> {
-        let row = |e: &super::catalog::Endpoint| {
-            let config = &e.config;
-            let certificate = config
-                .authentication
-                .certificate()
-                .and_then(|c| self.catalog.certificate(c));
-            DatabaseMirroringEndpointRow {
-                name: config.name.clone(),
-                endpoint_id: i64::from(e.id),
-                principal_id: self.principal_id(&e.owner),
-                protocol: PROTOCOL_TCP,
-                kind: TYPE_DATABASE_MIRRORING,
-                state: Coded::new(config.state.code(), config.state.desc()),
-                is_admin_endpoint: false,
-                role: Coded::new(config.role.code(), config.role.desc()),
-                is_encryption_enabled: config.encryption.is_enabled(),
-                connection_auth: Coded::new(config.authentication.code(), config.authentication.desc()),
-                certificate_id: certificate.map_or(0, |c| i64::from(c.id)),
-                encryption_algorithm: Coded::new(config.encryption.code(), config.encryption.desc()),
-            }
-        };
-        self.catalog.endpoint().map(row).into_iter().collect()
-    }
-
     fn mirroring_rows(&self) -> Vec<DatabaseMirroringRow> {
         let mut rows = vec![DatabaseMirroringRow::not_mirrored(1)];
         for entry in self.catalog.databases() {
@@ -408,133 +335,6 @@ impl Instance {
         }
     }
 
-    fn permission_rows(&self) -> Vec<ServerPermissionRow> {
-        let Some(endpoint) = self.catalog.endpoint() else {
-            return Vec::new();
-        };
-        let row = |p: &super::catalog::Permission| {
-            let (kind, permission_name) = match p.what {
-                EndpointPermission::Alter => ("AL  ", "ALTER"),
-                EndpointPermission::Connect => ("CO  ", "CONNECT"),
-                EndpointPermission::Control => ("CL  ", "CONTROL"),
-                EndpointPermission::TakeOwnership => ("TO  ", "TAKE OWNERSHIP"),
-                EndpointPermission::ViewDefinition => ("VW  ", "VIEW DEFINITION"),
-            };
-            let (state, state_desc) = match p.state {
-                PermissionState::Grant => ("G", "GRANT"),
-                PermissionState::GrantWithGrantOption => ("W", "GRANT_WITH_GRANT_OPTION"),
-                PermissionState::Deny => ("D", "DENY"),
-            };
-            ServerPermissionRow {
-                class: CLASS_ENDPOINT,
-                major_id: i64::from(endpoint.id),
-                minor_id: 0,
-                grantee_principal_id: self.principal_id(&p.grantee).unwrap_or_default(),
-                grantor_principal_id: self.principal_id(&p.grantor).unwrap_or_default(),
-                kind,
-                permission_name,
-                state,
-                state_desc,
-            }
-        };
-        endpoint.permissions.iter().map(row).collect()
-    }
-
-    fn principal_rows(&self) -> Vec<ServerPrincipalRow> {
-        let row = |l: &super::catalog::Login| {
-            let (kind, type_desc) = match l.kind {
-                LoginKind::Sql => ("S", "SQL_LOGIN"),
-                LoginKind::Windows => ("U", "WINDOWS_LOGIN"),
-                LoginKind::Certificate => ("C", "CERTIFICATE_MAPPED_LOGIN"),
-            };
-            ServerPrincipalRow {
-                name: l.name.clone(),
-                principal_id: i64::from(l.id),
-                sid: format!("0x{:08X}", l.id),
-                kind,
-                type_desc,
-                is_disabled: l.disabled,
-                create_date: l.created,
-                modify_date: l.created,
-                default_database_name: Some("master".to_owned()),
-                default_language_name: Some("us_english".to_owned()),
-                credential_id: None,
-                owning_principal_id: None,
-                is_fixed_role: false,
-            }
-        };
-        let mut rows: Vec<ServerPrincipalRow> = self.catalog.logins().map(row).collect();
-        rows.sort_by_key(|r| r.principal_id);
-        rows
-    }
-
-    fn user_rows(&self) -> Vec<DatabasePrincipalRow> {
-        let user = |name: &str, id: i64, login: Option<&str>| {
-            let created = login
-                .and_then(|l| self.catalog.login(l))
-                .map(|l| l.created)
-                .unwrap_or_default();
-            DatabasePrincipalRow {
-                name: name.to_owned(),
-                principal_id: id,
-                kind: "S",
-                type_desc: "SQL_USER",
-                default_schema_name: Some("dbo".to_owned()),
-                create_date: created,
-                modify_date: created,
-                owning_principal_id: None,
-                sid: login
-                    .and_then(|l| self.principal_id(l))
-                    .map(|id| format!("0x{id:08X}")),
-                is_fixed_role: false,
-                authentication_type: Coded::new(1, "INSTANCE"),
-                default_language_name: None,
-                default_language_lcid: None,
-                allow_encrypted_value_modifications: false,
-            }
-        };
-        let users = self
-            .catalog
-            .users()
-            .map(|u| user(&u.name, i64::from(u.id), Some(&u.login)));
-        let mut rows: Vec<DatabasePrincipalRow> =
-            [user("dbo", 1, Some("sa"))].into_iter().chain(users).collect();
-        rows.sort_by_key(|r| r.principal_id);
-        rows
-    }
-
-    fn certificate_rows(&self) -> Vec<CertificateRow> {
-        let row = |c: &super::catalog::Certificate| {
-            let facts = certificate::parse(&c.der).ok()?;
-            let (kind, desc) = match c.private_key {
-                Some(PrivateKey::MasterKey(_)) => ("MK", "ENCRYPTED_BY_MASTER_KEY"),
-                Some(PrivateKey::Password(_)) => ("PW", "ENCRYPTED_BY_PASSWORD"),
-                None => ("NA", "NO_PRIVATE_KEY"),
-            };
-            Some(CertificateRow {
-                name: c.name.clone(),
-                certificate_id: i64::from(c.id),
-                principal_id: self.catalog.user(&c.owner).map(|u| i64::from(u.id)).or(Some(1)),
-                pvt_key_encryption_type: kind,
-                pvt_key_encryption_type_desc: desc,
-                is_active_for_begin_dialog: c.active_for_begin_dialog,
-                issuer_name: facts.issuer.clone(),
-                cert_serial_number: hex(&facts.serial[..facts.serial.len().min(16)]),
-                sid: None,
-                string_sid: None,
-                subject: facts.subject.clone(),
-                expiry_date: facts.not_after,
-                start_date: facts.not_before,
-                thumbprint: format!("0x{}", hex(&facts.thumbprint).to_uppercase()),
-                attested_by: None,
-                pvt_key_last_backup_date: None,
-            })
-        };
-        let mut rows: Vec<CertificateRow> = self.catalog.certificates().filter_map(row).collect();
-        rows.sort_by_key(|r| r.certificate_id);
-        rows
-    }
-
     /// The queues of the mirrored databases, in order of name.
     fn counter_rows(&self) -> Vec<PerformanceCounterRow> {
         let mirrored = self
@@ -554,46 +354,6 @@ impl Instance {
                 [row("Log Send Queue KB", send), row("Redo Queue KB", redo)]
             })
             .collect()
-    }
-
-    fn listener_rows(&self) -> Vec<TcpListenerStateRow> {
-        let row = |id, address: String, port, kind, since| TcpListenerStateRow {
-            listener_id: id,
-            is_ipv4: !address.contains(':'),
-            ip_address: address,
-            port,
-            kind,
-            state: LISTENER_ONLINE,
-            start_time: since,
-        };
-        let clients = self.client_listener_since.map(|since| {
-            row(
-                1,
-                "0.0.0.0".to_owned(),
-                self.config.client_port,
-                LISTENER_TSQL,
-                since,
-            )
-        });
-        let endpoint = self
-            .endpoint
-            .listening_since
-            .zip(self.catalog.endpoint())
-            .map(|(since, e)| {
-                let address = e
-                    .config
-                    .ip
-                    .address()
-                    .map_or("0.0.0.0".to_owned(), |a| a.to_string());
-                row(
-                    2,
-                    address,
-                    e.config.port.number(),
-                    LISTENER_DATABASE_MIRRORING,
-                    since,
-                )
-            });
-        clients.into_iter().chain(endpoint).collect()
     }
 }
 
@@ -619,8 +379,4 @@ fn mirroring_row(id: i64, database: &Database, session: &Partner) -> DatabaseMir
         mirroring_end_of_log_lsn: Some(database.log.hardened()),
         mirroring_replication_lsn: None,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

@@ -192,20 +192,34 @@ impl<N: Net, C: Clock> ClientConnection<N, C> {
     }
 }
 
-/// A client of one instance for a scenario's own batches: login `sa`, database `master`.
+/// The administrator every instance is born with.
+pub const ADMINISTRATOR: &str = "sa";
+
+/// A client of one instance for a scenario's own batches, in database `master`.
 pub struct BatchClient<N: Net, C: Clock>(ClientConnection<N, C>);
 
 impl<N: Net, C: Clock> BatchClient<N, C> {
-    /// Connect and log in within `timeout`.
+    /// Connect and log in as the administrator within `timeout`.
     pub async fn connect(
         net: &N,
         clock: &C,
         address: &ServerAddress,
         timeout: Duration,
     ) -> Result<Self, ClientError> {
+        Self::connect_as(net, clock, address, ADMINISTRATOR, timeout).await
+    }
+
+    /// Connect and log in as `login` within `timeout`.
+    pub async fn connect_as(
+        net: &N,
+        clock: &C,
+        address: &ServerAddress,
+        login: &str,
+        timeout: Duration,
+    ) -> Result<Self, ClientError> {
         let hello = ClientHello {
             version: CLIENT_VERSION,
-            login_name: "sa".to_owned(),
+            login_name: login.to_owned(),
             database: Some("master".to_owned()),
             application: "mirrorlab".to_owned(),
         };

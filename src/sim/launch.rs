@@ -40,7 +40,9 @@ use crate::driver::run::run as drive;
 use crate::driver::store::{Store, user_file};
 use crate::instance::io::{ConnectError, Core, DiskReply, DiskRequest};
 use crate::instance::{Instance, InstanceConfig};
-use crate::types::{DatabaseName, InstanceName, Reply, ServerAddress, Source, Timestamp, WorldEvent};
+use crate::types::{
+    DatabaseName, InstanceName, Reply, ReplyItem, ServerAddress, Source, Timestamp, WorldEvent,
+};
 
 use faults::Fired;
 use instance_disk::InstanceDisk;
@@ -96,6 +98,7 @@ fn boot(spec: &InstanceSpec, dns_suffix: &str, seed: [u8; 32]) -> Instance {
         system: spec.system.clone(),
         dns_suffix: dns_suffix.to_owned(),
         client_port: spec.client_port,
+        options: spec.options.clone(),
     };
     Instance::new(config, seed)
 }
@@ -353,7 +356,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             },
             failover_partner: client.failover_partner.as_ref().and_then(address),
             database: Some(client.database.as_str().to_owned()),
-            login: "sa".to_owned(),
+            login: client.login.clone(),
             application: client.name.clone(),
             login_timeout: LOGIN_TIMEOUT,
             browser: self
@@ -449,12 +452,17 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
         instances.iter().try_for_each(|i| self.start(i))
     }
 
-    async fn batches(&self, on: &InstanceName, batches: &[String]) -> (Vec<Reply>, Option<String>) {
+    async fn batches_as(
+        &self,
+        on: &InstanceName,
+        login: &str,
+        batches: &[String],
+    ) -> (Vec<Reply>, Option<String>) {
         let address = match self.spec(on) {
             Ok(spec) => self.client_address(spec),
             Err(error) => return (Vec::new(), Some(error)),
         };
-        let batches = batches.to_vec();
+        let (login, batches) = (login.to_owned(), batches.to_vec());
         let patience = match self.is_alive(on) {
             true => START_PATIENCE,
             false => Duration::ZERO,
@@ -464,7 +472,7 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
             .power
             .kernel
             .start(self.operator, OPERATOR, move |env| async move {
-                let _ = answer.send(converse(env, address, batches, patience).await);
+                let _ = answer.send(converse(env, address, login, batches, patience).await);
             });
         match spawned {
             Err(error) => (Vec::new(), Some(error.to_string())),
@@ -560,18 +568,24 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
 async fn converse<W: Playground>(
     env: Seams<W>,
     address: ServerAddress,
+    login: String,
     batches: Vec<String>,
     patience: Duration,
 ) -> (Vec<Reply>, Option<String>) {
     let mut replies = Vec::new();
     let deadline = env.clock.now().at + patience;
     let mut client = loop {
-        match BatchClient::connect(&env.net, &env.clock, &address, BATCH_TIMEOUT).await {
+        match BatchClient::connect_as(&env.net, &env.clock, &address, &login, BATCH_TIMEOUT).await {
             Ok(client) => break client,
             Err(ClientError::Connect {
                 error: ConnectError::Refused,
                 ..
             }) if env.clock.now().at < deadline => {}
+            // A login that is refused is an answer.
+            Err(ClientError::Refused { error, .. }) => {
+                let items = vec![ReplyItem::Error(error)];
+                return (vec![Reply { items }], None);
+            }
             Err(error) => return (replies, Some(error.to_string())),
         }
         env.clock.sleep_until(env.clock.now().at + START_RETRY).await;

@@ -454,6 +454,7 @@ mod tests {
                 step.action,
                 Action::Sql {
                     on,
+                    login: "sa".into(),
                     sql,
                     must: Must::End
                 }

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::client::ADMINISTRATOR;
 use super::fault::Fault;
 use super::oracle::End;
 use super::runner::{Failure, FaultCount, FinalView};
-use super::scenario::{Action, Begin, Condition, Expect, Expectation, Must, Scenario, Setup, Step};
+use super::scenario::{Action, Begin, Condition, Expect, Expectation, Must, Scenario, Setup, Step, caller};
 use super::stage::{FaultId, Stage};
 use super::topology::ClientSpec;
 use super::trace::Recorder;
@@ -137,7 +138,7 @@ impl<S: Stage> Player<'_, S> {
     async fn set_up_piece(&mut self, piece: &Setup) -> Result<(), String> {
         match piece {
             Setup::Sql { on, sql } => self
-                .batches(on, sql)
+                .batches(on, ADMINISTRATOR, sql)
                 .await?
                 .map_or(Ok(()), |error| Err(format!("on {on}: {error}"))),
             Setup::CopyFile { path, from, to } => to
@@ -155,17 +156,17 @@ impl<S: Stage> Player<'_, S> {
     ///
     /// # Errors
     /// Why there was no answer.
-    async fn batches(&self, on: &InstanceName, sql: &str) -> Result<Option<SqlError>, String> {
+    async fn batches(&self, on: &InstanceName, login: &str, sql: &str) -> Result<Option<SqlError>, String> {
         let mut batches = Vec::new();
         for batch in split_batches(sql) {
             batches.extend((0..batch.count).map(|_| batch.text.clone()));
         }
-        let replies = self.ask(on, &batches).await?;
+        let replies = self.ask(on, login, &batches).await?;
         Ok(replies.iter().find_map(|reply| reply.error().cloned()))
     }
 
-    async fn ask(&self, on: &InstanceName, batches: &[String]) -> Result<Vec<Reply>, String> {
-        let (replies, lost) = self.stage.batches(on, batches).await;
+    async fn ask(&self, on: &InstanceName, login: &str, batches: &[String]) -> Result<Vec<Reply>, String> {
+        let (replies, lost) = self.stage.batches_as(on, login, batches).await;
         for reply in &replies {
             let event = ClientEvent::Batch {
                 on: on.clone(),
@@ -184,8 +185,8 @@ impl<S: Stage> Player<'_, S> {
     ///
     /// # Errors
     /// Why there was none.
-    async fn query(&self, on: &InstanceName, query: &str) -> Result<Reply, String> {
-        let replies = self.ask(on, &[query.to_owned()]).await?;
+    async fn query(&self, on: &InstanceName, login: &str, query: &str) -> Result<Reply, String> {
+        let replies = self.ask(on, login, &[query.to_owned()]).await?;
         replies
             .into_iter()
             .next()
@@ -309,7 +310,7 @@ impl<S: Stage> Player<'_, S> {
 
     async fn act(&mut self, action: &Action) {
         match action {
-            Action::Sql { on, sql, must } => self.sql(on, sql, *must).await,
+            Action::Sql { on, login, sql, must } => self.sql(on, login, sql, *must).await,
             Action::Fault { fault, lasts } => self.fault(fault, *lasts),
             Action::StartClient(name) => {
                 let clients = &self.scenario.topology.clients;
@@ -329,11 +330,11 @@ impl<S: Stage> Player<'_, S> {
         }
     }
 
-    async fn sql(&mut self, on: &InstanceName, sql: &str, must: Must) {
+    async fn sql(&mut self, on: &InstanceName, login: &str, sql: &str, must: Must) {
         let squeezed = sql.split_whitespace().collect::<Vec<_>>().join(" ");
-        self.step_text(format!("sql on {on}: {squeezed}"));
+        self.step_text(format!("sql on {on}{}: {squeezed}", caller(login)));
         let check = format!("steps/sql on {on}");
-        let answered = self.batches(on, sql).await;
+        let answered = self.batches(on, login, sql).await;
         let problem = match (answered, must) {
             (_, Must::End) | (Ok(None), Must::Succeed) => None,
             (Err(message), _) => Some(message),
@@ -486,16 +487,26 @@ impl<S: Stage> Player<'_, S> {
 
     async fn check(&self, what: &Expectation) -> Result<(), String> {
         match what {
-            Expectation::Rows { on, query, rows } => {
-                let reply = self.query(on, query).await?;
+            Expectation::Rows {
+                on,
+                login,
+                query,
+                rows,
+            } => {
+                let reply = self.query(on, login, query).await?;
                 if let Some(error) = reply.error() {
                     return Err(error.to_string());
                 }
                 let seen = printed(&reply);
                 expect_that(seen == *rows, || format!("it answered {seen:?}, not {rows:?}"))
             }
-            Expectation::QueryError { on, query, number } => {
-                let reply = self.query(on, query).await?;
+            Expectation::QueryError {
+                on,
+                login,
+                query,
+                number,
+            } => {
+                let reply = self.query(on, login, query).await?;
                 match reply.error() {
                     Some(error) if error.number == *number => Ok(()),
                     Some(error) => Err(format!("it ended in {error}")),

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::client::ADMINISTRATOR;
 use super::fault::Fault;
 use super::oracle::CopyAtEnd;
 use super::topology::ClientSpec;
@@ -34,9 +35,20 @@ pub trait Stage {
     /// If one cannot be started.
     fn start_instances(&self) -> Result<(), String>;
 
-    /// Connect to an instance as its administrator, in `master`, and execute batches in order, up to the first that ends
-    /// in an error: the replies, and why the remaining ones have none (not connected, connection lost, timed out).
-    async fn batches(&self, on: &InstanceName, batches: &[String]) -> (Vec<Reply>, Option<String>);
+    /// Connect to an instance as its administrator, and execute batches as `batches_as` does.
+    async fn batches(&self, on: &InstanceName, batches: &[String]) -> (Vec<Reply>, Option<String>) {
+        self.batches_as(on, ADMINISTRATOR, batches).await
+    }
+
+    /// Connect to an instance as `login`, in `master`, and execute batches in order, up to the first that ends in an
+    /// error (a refused login is one): the replies, and why the remaining ones have none (not connected, connection lost,
+    /// timed out).
+    async fn batches_as(
+        &self,
+        on: &InstanceName,
+        login: &str,
+        batches: &[String],
+    ) -> (Vec<Reply>, Option<String>);
 
     /// Copy a file from the disk of one system to that of another, under the same path, durably.
     ///

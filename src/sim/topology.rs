@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use crate::instance::InstanceOptions;
 use crate::types::{DatabaseName, InstanceName};
 
 /// Everything that exists before the first batch of the set-up runs.
@@ -68,6 +69,7 @@ pub struct InstanceSpec {
     /// Where it takes T-SQL and transactions.
     pub client_port: u16,
     pub service_account: ServiceAccount,
+    pub options: InstanceOptions,
 }
 
 impl InstanceSpec {
@@ -135,6 +137,8 @@ pub struct ClientSpec {
     /// The port it asks for instead of the client port of the initial partner.
     pub port: Option<u16>,
     pub database: DatabaseName,
+    /// The login of its connection string.
+    pub login: String,
     /// Transactions a second.
     pub rate: u32,
     pub mix: Mix,
@@ -193,6 +197,7 @@ mod tests {
             instance_name: Some("second".into()),
             client_port: 1434,
             service_account: ServiceAccount::LocalSystem,
+            options: InstanceOptions::default(),
         };
         assert_eq!(spec.server_name(), "MYSYSTEM\\SECOND");
     }

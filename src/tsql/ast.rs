@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use crate::error::Span;
-use crate::types::{Safety, WallTime};
+use crate::types::{Permission, Safety, SecurableClass, WallTime};
 
 /// A piece of syntax and the place it covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +76,12 @@ pub enum Statement {
     },
     DropUser(Name),
     Permission(PermissionStatement),
+    /// `ALTER SERVER ROLE role ADD | DROP MEMBER login`.
+    AlterServerRole {
+        role: Name,
+        add: bool,
+        member: Name,
+    },
     /// `ALTER AUTHORIZATION ON ENDPOINT::name TO login`.
     AlterAuthorization {
         endpoint: Name,
@@ -211,16 +217,25 @@ pub enum LoginSource {
     AsymmetricKey(Name),
 }
 
-/// `GRANT`, `DENY` or `REVOKE` on an endpoint.
+/// `GRANT`, `DENY` or `REVOKE` on the server, a login or an endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PermissionStatement {
     pub action: PermissionAction,
-    pub permissions: Vec<EndpointPermission>,
-    pub endpoint: Name,
+    /// Each can be granted on the class of `on`.
+    pub permissions: Vec<Permission>,
+    pub on: Securable,
     /// Server principals.
     pub principals: Vec<Name>,
     /// `AS login`.
     pub grantor: Option<Name>,
+}
+
+/// What a permission is on: `ENDPOINT::e`, `LOGIN::l`; the server if nothing is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Securable {
+    Server,
+    Login(Name),
+    Endpoint(Name),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,16 +243,6 @@ pub enum PermissionAction {
     Grant { with_grant_option: bool },
     Deny { cascade: bool },
     Revoke { grant_option_for: bool, cascade: bool },
-}
-
-/// What one may do with an endpoint. Source: documented, *GRANT Endpoint Permissions*.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EndpointPermission {
-    Alter,
-    Connect,
-    Control,
-    TakeOwnership,
-    ViewDefinition,
 }
 
 /// `CREATE ENDPOINT`.
@@ -560,35 +565,12 @@ impl fmt::Debug for Secret {
     }
 }
 
-impl EndpointPermission {
-    pub const ALL: [EndpointPermission; 5] = [
-        EndpointPermission::Alter,
-        EndpointPermission::Connect,
-        EndpointPermission::Control,
-        EndpointPermission::TakeOwnership,
-        EndpointPermission::ViewDefinition,
-    ];
-
-    /// The permission's name, as statements and `permission_name` write it.
-    pub const fn name(self) -> &'static str {
+impl Securable {
+    pub const fn class(&self) -> SecurableClass {
         match self {
-            EndpointPermission::Alter => "ALTER",
-            EndpointPermission::Connect => "CONNECT",
-            EndpointPermission::Control => "CONTROL",
-            EndpointPermission::TakeOwnership => "TAKE OWNERSHIP",
-            EndpointPermission::ViewDefinition => "VIEW DEFINITION",
-        }
-    }
-
-    /// The `type` column of `sys.server_permissions`, blank-padded to four characters.
-    /// Source: documented, *sys.server_permissions*.
-    pub const fn code(self) -> &'static str {
-        match self {
-            EndpointPermission::Alter => "AL  ",
-            EndpointPermission::Connect => "CO  ",
-            EndpointPermission::Control => "CL  ",
-            EndpointPermission::TakeOwnership => "TO  ",
-            EndpointPermission::ViewDefinition => "VW  ",
+            Securable::Server => SecurableClass::Server,
+            Securable::Login(_) => SecurableClass::ServerPrincipal,
+            Securable::Endpoint(_) => SecurableClass::Endpoint,
         }
     }
 }
@@ -621,6 +603,7 @@ impl Statement {
                 PermissionAction::Deny { .. } => "DENY",
                 PermissionAction::Revoke { .. } => "REVOKE",
             },
+            Statement::AlterServerRole { .. } => "ALTER SERVER ROLE",
             Statement::AlterAuthorization { .. } => "ALTER AUTHORIZATION",
             Statement::CreateEndpoint(_) => "CREATE ENDPOINT",
             Statement::AlterEndpoint(_) => "ALTER ENDPOINT",

@@ -101,14 +101,25 @@ impl fmt::Display for PermissionStatement {
         let principals: Vec<String> = self.principals.iter().map(Name::quoted).collect();
         write!(
             f,
-            "{verb} {} ON ENDPOINT::{} {to} {}{after}",
+            "{verb} {}{} {to} {}{after}",
             permissions.join(", "),
-            self.endpoint.quoted(),
+            self.on,
             principals.join(", ")
         )?;
         match &self.grantor {
             Some(grantor) => write!(f, " AS {}", grantor.quoted()),
             None => Ok(()),
+        }
+    }
+}
+
+/// With a blank before it, so that the server is nothing.
+impl fmt::Display for Securable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Securable::Server => Ok(()),
+            Securable::Login(name) => write!(f, " ON LOGIN::{}", name.quoted()),
+            Securable::Endpoint(name) => write!(f, " ON ENDPOINT::{}", name.quoted()),
         }
     }
 }

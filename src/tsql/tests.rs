@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::Safety;
+use crate::types::{Permission, Safety};
 
 fn statements(batch: &str) -> Vec<Statement> {
     match parse(batch) {
@@ -230,6 +230,11 @@ fn every_other_form_of_the_reference_parses() {
         "DENY CONNECT ON ENDPOINT::[my endpoint] TO a CASCADE AS sa",
         "REVOKE GRANT OPTION FOR CONNECT ON ENDPOINT::e TO a CASCADE",
         "REVOKE CONNECT ON ENDPOINT::e FROM a",
+        "GRANT CREATE ENDPOINT, ALTER ANY ENDPOINT, control server TO a WITH GRANT OPTION",
+        "DENY IMPERSONATE, VIEW DEFINITION ON LOGIN::[D\\l] TO public",
+        "REVOKE CONNECT SQL TO a",
+        "ALTER SERVER ROLE securityadmin ADD MEMBER a",
+        "ALTER SERVER ROLE [sysadmin] DROP MEMBER a",
         "ALTER AUTHORIZATION ON ENDPOINT::e TO sa",
         "ALTER AUTHORIZATION ON CERTIFICATE::c TO u",
         "DROP ENDPOINT e",
@@ -418,7 +423,7 @@ fn ports_have_bounds() {
     let port = |port: &str| {
         format!("CREATE ENDPOINT e AS TCP (LISTENER_PORT = {port}) FOR DATABASE_MIRRORING (ROLE = ALL)")
     };
-    for bad in ["1023", "32768", "0", "-5022", "99999999999999999999"] {
+    for bad in ["1023", "65536", "0", "-5022", "99999999999999999999"] {
         assert_eq!(number(&port(bad)), 7810, "{bad}");
     }
     for good in ["1024", "32767"] {
@@ -609,24 +614,29 @@ fn any_permission() -> impl Strategy<Value = PermissionStatement> {
             cascade
         }),
     ];
-    let permissions = prop::collection::vec(prop::sample::select(EndpointPermission::ALL.to_vec()), 1..4);
-    let principals = prop::collection::vec(any_name(), 1..4);
-    (
-        action,
-        permissions,
-        any_name(),
-        principals,
-        prop::option::of(any_name()),
-    )
-        .prop_map(
-            |(action, permissions, endpoint, principals, grantor)| PermissionStatement {
-                action,
-                permissions,
-                endpoint,
-                principals,
-                grantor,
-            },
+    let on = prop_oneof![
+        Just(Securable::Server),
+        any_name().prop_map(Securable::Login),
+        any_name().prop_map(Securable::Endpoint),
+    ];
+    let on = on.prop_flat_map(|on| {
+        let fits = |p: &Permission| p.classes().contains(&on.class());
+        let fitting: Vec<Permission> = Permission::ALL.into_iter().filter(fits).collect();
+        (
+            Just(on),
+            prop::collection::vec(prop::sample::select(fitting), 1..4),
         )
+    });
+    let principals = prop::collection::vec(any_name(), 1..4);
+    (action, on, principals, prop::option::of(any_name())).prop_map(
+        |(action, (on, permissions), principals, grantor)| PermissionStatement {
+            action,
+            permissions,
+            on,
+            principals,
+            grantor,
+        },
+    )
 }
 
 /// Pieces that together make almost-statements.

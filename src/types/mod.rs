@@ -7,6 +7,7 @@ mod change;
 mod event;
 mod id;
 mod lsn;
+mod permission;
 mod reply;
 mod state;
 mod time;
@@ -19,6 +20,7 @@ pub use event::{
 };
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;
+pub use permission::{Permission, SecurableClass};
 pub use reply::{Reply, ReplyItem, Value};
 pub use state::{
     EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety, state_change_name,

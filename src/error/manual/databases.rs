@@ -3,6 +3,9 @@
 use super::manual;
 
 manual! {
+    262 Ours [Statement]
+        "Databases are created, backed up and restored by administrators of the server."
+        ["Run it as a member of sysadmin or with CONTROL SERVER."];
     596 Documented [Client]
         "The session was ended by the instance: the database changed its role or lost its quorum while it was used."
         ["Connect again; the failover partner of the connection string may be the principal now.",
@@ -14,6 +17,9 @@ manual! {
     911 Documented [Statement, Client]
         "The instance has no database of this name."
         ["Compare the name.", "Make sure that the statement runs on the right instance."];
+    916 Documented [Client, Statement]
+        "The login has no user in the database; here only administrators of the server use user databases."
+        ["Connect as a member of sysadmin or a login with CONTROL SERVER."];
     926 Documented [Statement, Client, Instance]
         "The files of the database are damaged or could not be read, so it is not opened: its contents could not be trusted."
         ["Read the reason the message quotes.", "Look for 823 in the log.",
@@ -80,6 +86,9 @@ manual! {
     4326 Documented [Statement]
         "The database has all that this backup holds."
         ["Go on with the next log backup."];
+    5011 Documented [Statement]
+        "The caller may not alter the database."
+        ["Run it as a member of sysadmin or with CONTROL SERVER."];
     5041 Documented [Statement]
         "The database has no file of this logical name. The log of a database x is called x_log."
         ["Compare the name."];

@@ -53,45 +53,36 @@ manual! {
         ["Add what should change."];
     7864 Documented [Statement]
         "The dedicated administrator connection's endpoint is reserved."
-        ["Choose another name."]
-        not_raised 16 false "There is no such endpoint here.";
+        ["Choose another endpoint."];
     7869 Documented [Statement]
-        "The name begins with a prefix that is reserved."
-        ["Choose another name."]
-        not_raised 16 false "There are no built-in endpoints here.";
+        "The name begins with a prefix that is reserved; the manual does not say which, here it is ##MS_."
+        ["Choose another name."];
     7870 Documented [Statement]
         "AFFINITY does not exist for this kind of endpoint."
-        ["Leave AFFINITY out."]
-        not_raised 16 false "AFFINITY is refused as a clause of another statement.";
+        ["Leave AFFINITY out."];
     7871 Documented [Statement]
-        "A clause does not belong to this kind of endpoint."
-        ["Compare the clauses with those of FOR DATABASE_MIRRORING."]
-        not_raised 16 false "Clauses of other payloads are syntax errors here: 102.";
+        "A clause does not belong to this kind of endpoint: MESSAGE_FORWARDING is Service Broker's, ROLE is mirroring's."
+        ["Compare the clauses with those of FOR DATABASE_MIRRORING."];
     7873 Documented [Statement]
         "A built-in endpoint cannot be dropped."
-        ["Choose another endpoint."]
-        not_raised 16 false "There are no built-in endpoints here.";
+        ["Choose another endpoint."];
     7874 Documented [Statement]
         "Another endpoint of this instance has the same address and port."
         ["Choose another LISTENER_PORT; the client port is taken too."];
     7878 Documented [Statement]
-        "This edition does not have the statement."
-        ["Use another edition."]
-        not_raised 16 false "There is one edition here.";
+        "Express can only be a witness: its endpoint has ROLE = WITNESS."
+        ["Write ROLE = WITNESS.", "Use another edition for a partner."];
     7887 Documented [Statement, Instance]
         "An IPv6 address is not written in its canonical numeric form."
-        ["Write the address in its shortest form."]
-        not_raised 20 true "Systems have IPv4 addresses here.";
+        ["Write the address in its shortest form, in small letters."];
     7888 Documented [Statement, Instance]
-        "The system has no IPv6."
-        ["Use an IPv4 address, or ALL."]
-        not_raised 20 true "Systems have IPv4 addresses here.";
+        "What stands in quotation marks after LISTENER_IP is no IPv6 address."
+        ["Write an IPv4 address in parentheses without quotation marks.", "Look at the system's addresses."];
     7890 Documented [Statement]
-        "The endpoint could not be registered; another process may have its port."
-        ["Look for the process that has the port, or choose another port.", "See 9692."]
-        not_raised 16 false "A taken port does not fail the statement: the catalog says STARTED and the log says 26023 and 9692.";
+        "The endpoint could not be registered; another process may have its port. Raised only by an instance that is told to be strict; others log 9692."
+        ["Look for the process that has the port, or choose another port.", "See 9692 and 26023 in the error log."];
     7894 Documented [Instance]
         "master has an endpoint, and this edition has none."
         ["Use another edition."]
-        not_raised 16 true "There is one edition here.";
+        not_raised 16 true "An edition does not change between two starts.";
 }

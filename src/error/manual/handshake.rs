@@ -129,11 +129,10 @@ manual! {
         ["Look at the system's settings."]
         not_raised 10 false "There is no such setting to read.";
     28077 Documented [Instance]
-        "The transport runs in FIPS mode."
-        []
-        not_raised 10 false "FIPS mode is not simulated.";
-    28078 Documented [Initiator, Acceptor]
-        "RC4 was agreed for a connection, and an instance in FIPS compliance mode may not use it."
+        "The system allows only validated cryptography, and the transport keeps to it."
+        ["Nothing to do; RC4 is refused from now on."];
+    28078 Documented [Statement, Initiator, Acceptor]
+        "RC4 is not allowed in FIPS mode, not even as a second choice; up to 2014 it is the default."
         ["ALTER ENDPOINT with ALGORITHM AES, on both sides."];
     28079 Documented [Initiator, Acceptor]
         "A token of Windows authentication came from the side that should not send one."

@@ -3,9 +3,24 @@
 use super::manual;
 
 manual! {
+    300 Documented [Statement]
+        "Dynamic management views show the whole server and ask for a permission on it."
+        ["Have VIEW SERVER STATE granted, or ask an administrator."];
+    4611 Documented [Statement]
+        "The principal holds the permission with grant option and may have passed it on; without CASCADE that would stay."
+        ["Say CASCADE, and look in sys.server_permissions who else loses it."];
+    4613 Documented [Statement]
+        "AS names a principal that may not grant this permission itself."
+        ["Name one that owns the securable, administers it or holds the permission with grant option."];
+    4617 Documented [Statement]
+        "A fixed role has the permissions it has."
+        ["Grant to the logins, or to public."];
     4621 Documented [Statement]
         "Permissions on endpoints and servers are kept in master."
         ["USE master, then run the statement again."];
+    4624 Documented [Statement]
+        "Nothing can be granted to or taken from sa, the owner of the securable or whoever runs the statement."
+        ["Look at who owns it: an owner needs no permission.", "Let somebody else run the statement."];
     15007 Documented [Statement]
         "There is no login of this name."
         ["Compare the name with sys.server_principals.", "Create the login first."];
@@ -30,8 +45,7 @@ manual! {
         not_raised 16 false "15141 is raised for server principals; users own certificates only, and those name the owner.";
     15173 Documented [Statement]
         "The login has granted permissions to others."
-        ["REVOKE what it granted, then drop it."]
-        not_raised 16 false "Permissions are granted by the one administrator every client is.";
+        ["Look them up in sys.server_permissions by its grantor.", "REVOKE them AS that login, then drop it."];
     15247 Documented [Statement]
         "The caller lacks the permission or role that the statement needs."
         ["Run it as an administrator, or have the permission granted."];
@@ -39,9 +53,8 @@ manual! {
         "The server principal is not there, has no access, or the caller may not see it."
         ["Compare the name with sys.server_principals."];
     15434 Documented [Statement]
-        "The login is connected."
-        ["End its sessions, then drop it."]
-        not_raised 16 false "A login of an endpoint has no session of a client; dropping it works and shows at the next handshake.";
+        "A client is logged in as this login."
+        ["End its connections, or DISABLE the login until they have ended."];
     15530 Documented [Statement]
         "An object of this kind has this name."
         ["Choose another name, or use the object there is."];

@@ -267,6 +267,9 @@ impl Instance {
         let database = if name.eq_ignore_ascii_case("master") {
             None
         } else {
+            if self.catalog.database(name).is_some() {
+                self.check_database_access(self.caller(connection), name)?;
+            }
             Some(self.openable(name)?)
         };
         if let Some(client) = self.clients.get_mut(&connection) {

@@ -5,15 +5,25 @@
 
 use super::super::Instance;
 use super::super::batch::{StatementResult, Then};
-use super::super::catalog::{Endpoint, PrivateKey, SA};
+use super::super::catalog::{Endpoint, PrivateKey};
+use super::super::options::Edition;
+use super::permissions::{BUILT_IN_ENDPOINTS, is_built_in, not_found};
 use crate::crypto::certificate;
 use crate::endpoint::config::{
-    Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp,
-    ListenerPort, WindowsMethod,
+    Algorithm, Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState,
+    ListenerIp, ListenerPort, WindowsMethod,
 };
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::{self, AlterEndpoint, AlterPayload, CreateEndpoint, CreatePayload};
 use crate::types::{ConnectionId, EndpointEvent};
+
+/// What no endpoint's name may begin with. Source: documented that there is one (7869); which is ours.
+const RESERVED_PREFIX: &str = "##MS_";
+
+/// Whether it is the endpoint of the dedicated administrator connection.
+fn is_admin(endpoint: &str) -> bool {
+    BUILT_IN_ENDPOINTS[0].eq_ignore_ascii_case(endpoint)
+}
 
 impl Instance {
     pub(super) fn create_endpoint(
@@ -24,19 +34,29 @@ impl Instance {
         let CreatePayload::DatabaseMirroring { options, role } = &create.payload else {
             return Err(msg::NOT_SUPPORTED.with(&[&"an endpoint that is not FOR DATABASE_MIRRORING"]));
         };
-        if self.catalog.endpoint_named(create.name.as_str()).is_some() {
+        let name = create.name.as_str();
+        if name.to_ascii_uppercase().starts_with(RESERVED_PREFIX) {
+            return Err(msg::RESERVED_ENDPOINT_NAME.with(&[&name, &RESERVED_PREFIX]));
+        }
+        if is_admin(name) {
+            return Err(msg::ADMIN_ENDPOINT.error());
+        }
+        if is_built_in(name) || self.catalog.endpoint_named(name).is_some() {
             return Err(msg::NAME_TAKEN.with(&[&"endpoint", &create.name]));
         }
         if self.catalog.endpoint().is_some() {
             return Err(msg::ENDPOINT_TYPE_EXISTS.error());
         }
+        let caller = self.caller(connection);
         let owner = match &create.authorization {
-            None => SA.to_owned(),
-            Some(name) => match self.catalog.login(name.as_str()) {
-                Some(login) => login.name.clone(),
-                None => return Err(msg::CANNOT_FIND.with(&[&"login", name]).at(name.span)),
-            },
+            None => caller.to_owned(),
+            Some(name) => {
+                let login = self.catalog.login(name.as_str());
+                let login = login.filter(|l| self.catalog.may_impersonate(caller, &l.name));
+                login.ok_or_else(|| not_found("login", name))?.name.clone()
+            }
         };
+        let default = self.config.options.default_algorithms();
         let config = EndpointConfig {
             name: create.name.text.clone(),
             state: create.state.map(state).unwrap_or_default(),
@@ -47,18 +67,16 @@ impl Instance {
                 .as_ref()
                 .map(authentication)
                 .unwrap_or_default(),
-            encryption: options.encryption.map(encryption).unwrap_or_default(),
+            encryption: match options.encryption {
+                Some(written) => encryption(written, default),
+                None => Encryption::Required(default),
+            },
             role: endpoint_role(*role),
         };
-        self.check_binding(&config)?;
+        self.check_options(&config)?;
         self.check_certificate(&config)?;
         let id = self.catalog.next_endpoint_id();
-        self.catalog.put_endpoint(Endpoint {
-            id,
-            owner,
-            config,
-            permissions: Vec::new(),
-        });
+        self.catalog.put_endpoint(Endpoint { id, owner, config });
         self.persist(connection, Then::Endpoint { restart: None })
     }
 
@@ -68,6 +86,13 @@ impl Instance {
         alter: &AlterEndpoint,
     ) -> StatementResult {
         let name = &alter.name;
+        if is_admin(name.as_str()) {
+            return Err(msg::ADMIN_ENDPOINT.error());
+        }
+        if is_built_in(name.as_str()) {
+            return Err(msg::NOT_SUPPORTED.with(&[&"ALTER ENDPOINT of a built-in endpoint"]));
+        }
+        let default = self.config.options.default_algorithms();
         let endpoint = self.catalog.endpoint_named(name.as_str()).cloned();
         let mut endpoint =
             endpoint.ok_or_else(|| msg::CANNOT_FIND.with(&[&"endpoint", name]).at(name.span))?;
@@ -89,7 +114,7 @@ impl Instance {
                     config.authentication = authentication(new);
                 }
                 if let Some(new) = options.encryption {
-                    config.encryption = encryption(new);
+                    config.encryption = encryption(new, default);
                 }
                 if let Some(new) = role {
                     config.role = endpoint_role(*new);
@@ -101,7 +126,7 @@ impl Instance {
             &alter.payload,
             Some(AlterPayload::DatabaseMirroring { options, .. }) if options.authentication.is_some()
         );
-        self.check_binding(config)?;
+        self.check_options(config)?;
         if names_certificate || config.state == EndpointState::Started && config.state != before.state {
             self.check_certificate(config)?;
         }
@@ -120,6 +145,9 @@ impl Instance {
     }
 
     pub(super) fn drop_endpoint(&mut self, connection: ConnectionId, name: &str) -> StatementResult {
+        if is_built_in(name) {
+            return Err(msg::BUILT_IN_ENDPOINT.with(&[&name]));
+        }
         if self.catalog.endpoint_named(name).is_none() {
             return Err(msg::CANNOT_FIND.with(&[&"endpoint", &name]));
         }
@@ -136,9 +164,22 @@ impl Instance {
         )
     }
 
-    /// The port must not be the instance's own.
-    fn check_binding(&self, config: &EndpointConfig) -> Result<(), SqlError> {
-        match config.port.number() == self.config.client_port {
+    /// What the configuration as a whole must hold, certificates apart: a port in range (7810) and not the instance's own
+    /// (7874), a role the edition has (7878), no RC4 in FIPS mode (28078).
+    fn check_options(&self, config: &EndpointConfig) -> Result<(), SqlError> {
+        let options = &self.config.options;
+        let (port, max) = (config.port.number(), options.port_max());
+        if port > max {
+            return Err(msg::VALUE_OUT_OF_RANGE.with(&[&port, &"LISTENER_PORT", &ListenerPort::MIN, &max]));
+        }
+        if options.edition == Edition::Express && config.role != EndpointRole::Witness {
+            let role = format!("ROLE = {}", config.role);
+            return Err(msg::EDITION_LACKS.with(&[&role, &options.edition]));
+        }
+        if options.fips && config.encryption.algorithms().contains(&Algorithm::Rc4) {
+            return Err(msg::RC4_NOT_IN_FIPS.error());
+        }
+        match port == self.config.client_port {
             true => Err(msg::BINDING_TAKEN.with(&[&config.port])),
             false => Ok(()),
         }
@@ -232,9 +273,9 @@ fn authentication(authentication: &ast::Authentication) -> Authentication {
     }
 }
 
-fn algorithms(algorithm: Option<ast::Algorithm>) -> Algorithms {
+fn algorithms(algorithm: Option<ast::Algorithm>, default: Algorithms) -> Algorithms {
     match algorithm {
-        None => Algorithms::default(),
+        None => default,
         Some(ast::Algorithm::Aes) => Algorithms::Aes,
         Some(ast::Algorithm::Rc4) => Algorithms::Rc4,
         Some(ast::Algorithm::AesRc4) => Algorithms::AesRc4,
@@ -242,11 +283,12 @@ fn algorithms(algorithm: Option<ast::Algorithm>) -> Algorithms {
     }
 }
 
-fn encryption(encryption: ast::Encryption) -> Encryption {
+/// An absent algorithm is the version's default, in ALTER as in CREATE. Source: ours for ALTER, the page is silent.
+fn encryption(encryption: ast::Encryption, default: Algorithms) -> Encryption {
     match encryption {
         ast::Encryption::Disabled => Encryption::Disabled,
-        ast::Encryption::Supported(a) => Encryption::Supported(algorithms(a)),
-        ast::Encryption::Required(a) => Encryption::Required(algorithms(a)),
+        ast::Encryption::Supported(a) => Encryption::Supported(algorithms(a, default)),
+        ast::Encryption::Required(a) => Encryption::Required(algorithms(a, default)),
     }
 }
 

@@ -7,15 +7,18 @@ mod backup;
 mod certificate;
 mod database;
 mod endpoint;
+mod permissions;
 mod security;
 #[cfg(test)]
 mod tests;
 
 pub(super) use certificate::CertificateStep;
+pub(super) use permissions::BUILT_IN_ENDPOINTS;
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult, Then, Wait};
 use super::io::{DiskError, DiskReply, DiskRequest};
+use super::options::ListenerFailure;
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::Statement;
@@ -23,6 +26,7 @@ use crate::types::ConnectionId;
 
 impl Instance {
     pub(super) fn execute_ddl(&mut self, connection: ConnectionId, statement: &Statement) -> StatementResult {
+        self.check_permission(connection, statement)?;
         match statement {
             Statement::CreateMasterKey { password } => self.create_master_key(connection, password),
             Statement::AlterMasterKey(change) => self.alter_master_key(connection, change),
@@ -41,8 +45,11 @@ impl Instance {
             }
             Statement::DropUser(name) => self.drop_user(connection, name.as_str()),
             Statement::Permission(permission) => self.change_permissions(connection, permission),
+            Statement::AlterServerRole { role, add, member } => {
+                self.alter_server_role(connection, role, *add, member)
+            }
             Statement::AlterAuthorization { endpoint, owner } => {
-                self.alter_authorization(connection, endpoint.as_str(), owner.as_str())
+                self.alter_authorization(connection, endpoint, owner)
             }
             Statement::CreateEndpoint(create) => self.create_endpoint(connection, create),
             Statement::AlterEndpoint(alter) => self.alter_endpoint(connection, alter),
@@ -109,7 +116,11 @@ impl Instance {
                     }
                 }
                 self.endpoint_changed();
-                Ok(done)
+                let strict = self.config.options.listener == ListenerFailure::Raised;
+                match strict && self.is_listener_pending() {
+                    true => Ok(Outcome::Wait(Wait::Listener)),
+                    false => Ok(done),
+                }
             }
             Then::Security => {
                 let done = self.done(result)?;

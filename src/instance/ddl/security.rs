@@ -1,13 +1,13 @@
-//! Logins, users and endpoint permissions.
+//! Logins and users.
+
+use std::collections::BTreeSet;
 
 use super::super::Instance;
 use super::super::batch::{StatementResult, Then};
-use super::super::catalog::{
-    EndpointPermission, Login, LoginKind, Permission, PermissionState, SA, SA_ID, User,
-};
-use crate::error::{SqlError, msg};
-use crate::tsql::ast::{self, CreateLogin, LoginSource, PermissionAction, PermissionStatement};
-use crate::types::ConnectionId;
+use super::super::catalog::{Login, LoginKind, PermissionRow, PermissionState, SA, SA_ID, Securable, User};
+use crate::error::msg;
+use crate::tsql::ast::{CreateLogin, LoginSource};
+use crate::types::{ConnectionId, Permission};
 
 impl Instance {
     pub(super) fn create_login(&mut self, connection: ConnectionId, create: &CreateLogin) -> StatementResult {
@@ -38,8 +38,17 @@ impl Instance {
             kind,
             disabled: false,
             created: self.now.wall,
+            roles: BTreeSet::new(),
         };
         self.catalog.put_login(login);
+        // The right to log in comes with a login, the right to connect to the endpoint does not.
+        self.catalog.put_permission(PermissionRow {
+            on: Securable::Server,
+            grantee: name.to_owned(),
+            grantor: SA.to_owned(),
+            what: Permission::ConnectSql,
+            state: PermissionState::Grant,
+        });
         self.persist(connection, Then::Security)
     }
 
@@ -64,16 +73,19 @@ impl Instance {
         if login.id == SA_ID {
             return Err(msg::CANNOT_FIND.with(&[&"login", &name]));
         }
-        if let Some(endpoint) = self.catalog.endpoint().cloned() {
-            if endpoint.owner.eq_ignore_ascii_case(name) {
-                return Err(msg::PRINCIPAL_OWNS.with(&[&name, &"endpoint"]));
-            }
-            let mut endpoint = endpoint;
-            endpoint
-                .permissions
-                .retain(|p| !p.grantee.eq_ignore_ascii_case(name));
-            self.catalog.put_endpoint(endpoint);
+        let endpoint = self.catalog.endpoint();
+        if endpoint.is_some_and(|e| e.owner.eq_ignore_ascii_case(name)) {
+            return Err(msg::PRINCIPAL_OWNS.with(&[&name, &"endpoint"]));
         }
+        let is = |other: &str| other.eq_ignore_ascii_case(name);
+        if self.catalog.permissions().any(|p| is(&p.grantor)) {
+            return Err(msg::PRINCIPAL_HAS_GRANTED.with(&[&name]));
+        }
+        if self.clients.values().any(|c| is(&c.login)) {
+            return Err(msg::LOGIN_CONNECTED.with(&[&name]));
+        }
+        self.catalog
+            .drop_permissions(|p| is(&p.grantee) || matches!(&p.on, Securable::Login(on) if is(on)));
         self.catalog.drop_login(name);
         self.persist(connection, Then::Security)
     }
@@ -116,119 +128,5 @@ impl Instance {
         }
         self.catalog.drop_user(name);
         self.persist(connection, Then::Security)
-    }
-
-    /// `GRANT`, `DENY`, `REVOKE` on the endpoint. Connections that are up stay: CONNECT is checked at login.
-    pub(super) fn change_permissions(
-        &mut self,
-        connection: ConnectionId,
-        statement: &PermissionStatement,
-    ) -> StatementResult {
-        if self
-            .clients
-            .get(&connection)
-            .is_some_and(|c| c.database.is_some())
-        {
-            return Err(msg::MASTER_ONLY.error());
-        }
-        let name = &statement.endpoint;
-        let endpoint = self.catalog.endpoint_named(name.as_str()).cloned();
-        let mut endpoint =
-            endpoint.ok_or_else(|| msg::CANNOT_FIND.with(&[&"endpoint", name]).at(name.span))?;
-        let grantor = match &statement.grantor {
-            Some(grantor) => self.known_login(grantor)?,
-            None => SA.to_owned(),
-        };
-        for principal in &statement.principals {
-            let grantee = self.known_login(principal)?;
-            for what in statement.permissions.iter().map(|p| permission(*p)) {
-                change_permission(
-                    &mut endpoint.permissions,
-                    &grantee,
-                    &grantor,
-                    what,
-                    statement.action,
-                );
-            }
-        }
-        self.catalog.put_endpoint(endpoint);
-        self.persist(connection, Then::Security)
-    }
-
-    fn known_login(&self, name: &ast::Name) -> Result<String, SqlError> {
-        match self.catalog.login(name.as_str()) {
-            Some(login) => Ok(login.name.clone()),
-            None => Err(msg::CANNOT_FIND.with(&[&"login", name]).at(name.span)),
-        }
-    }
-
-    /// A new owner drops every permission on the endpoint. Source: documented, *ALTER AUTHORIZATION*.
-    pub(super) fn alter_authorization(
-        &mut self,
-        connection: ConnectionId,
-        endpoint: &str,
-        owner: &str,
-    ) -> StatementResult {
-        let known = self.catalog.endpoint_named(endpoint).cloned();
-        let mut known = known.ok_or_else(|| msg::CANNOT_FIND.with(&[&"endpoint", &endpoint]))?;
-        let login = self
-            .catalog
-            .login(owner)
-            .ok_or_else(|| msg::PRINCIPAL_MISSING.with(&[&owner]))?;
-        known.owner = login.name.clone();
-        known.permissions.clear();
-        self.catalog.put_endpoint(known);
-        self.persist(connection, Then::Security)
-    }
-}
-
-fn permission(what: ast::EndpointPermission) -> EndpointPermission {
-    match what {
-        ast::EndpointPermission::Alter => EndpointPermission::Alter,
-        ast::EndpointPermission::Connect => EndpointPermission::Connect,
-        ast::EndpointPermission::Control => EndpointPermission::Control,
-        ast::EndpointPermission::TakeOwnership => EndpointPermission::TakeOwnership,
-        ast::EndpointPermission::ViewDefinition => EndpointPermission::ViewDefinition,
-    }
-}
-
-fn change_permission(
-    rows: &mut Vec<Permission>,
-    grantee: &str,
-    grantor: &str,
-    what: EndpointPermission,
-    action: PermissionAction,
-) {
-    let held = rows
-        .iter()
-        .position(|p| p.grantee.eq_ignore_ascii_case(grantee) && p.what == what);
-    let state = match action {
-        PermissionAction::Grant {
-            with_grant_option: true,
-        } => Some(PermissionState::GrantWithGrantOption),
-        PermissionAction::Grant {
-            with_grant_option: false,
-        } => Some(PermissionState::Grant),
-        PermissionAction::Deny { .. } => Some(PermissionState::Deny),
-        PermissionAction::Revoke {
-            grant_option_for: true,
-            ..
-        } => match held.map(|i| rows[i].state) {
-            // Without a grant option to take away, the permission itself is revoked. Source: documented, *REVOKE*.
-            Some(PermissionState::GrantWithGrantOption) => Some(PermissionState::Grant),
-            _ => None,
-        },
-        PermissionAction::Revoke { .. } => None,
-    };
-    if let Some(i) = held {
-        rows.remove(i);
-    }
-    if let Some(state) = state {
-        rows.push(Permission {
-            grantee: grantee.to_owned(),
-            grantor: grantor.to_owned(),
-            what,
-            state,
-        });
     }
 }

@@ -1,12 +1,16 @@
 //! Statements against a disk that answers when the test says so: what is told to a client must be durable by then.
 
 mod certificates;
+mod failure_map;
+mod permissions;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use crate::instance::io::{Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input, Listener, Output};
-use crate::instance::{Instance, InstanceConfig};
+use crate::instance::io::{
+    Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input, ListenError, Listener, Output,
+};
+use crate::instance::{Instance, InstanceConfig, InstanceOptions};
 use crate::types::Event;
 use crate::types::{ConnectionId, InstanceEvent, InstanceName, Now, Reply, ReplyItem, Timestamp, WallTime};
 use crate::wire::client::{CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse};
@@ -14,6 +18,8 @@ use crate::wire::client::{CLIENT_VERSION, ClientCodec, ClientHello, ClientReques
 struct Client {
     codec: ClientCodec,
     replies: VecDeque<Reply>,
+    /// The number of the error its login ended in.
+    refused: Option<u32>,
 }
 
 /// An instance, its clients, and the disk requests it waits for.
@@ -23,17 +29,28 @@ struct Bench {
     clients: Vec<Client>,
     listens: Vec<bool>,
     stopped: bool,
+    /// What the store of `master` holds.
+    master: BTreeMap<String, Vec<u8>>,
 }
 
 impl Bench {
-    /// A started instance with this many clients.
+    /// A started instance with this many clients of the administrator.
     fn with_clients(clients: usize) -> Bench {
+        let mut bench = Bench::start(InstanceOptions::default(), BTreeMap::new());
+        for _ in 0..clients {
+            bench.connect("sa");
+        }
+        bench
+    }
+
+    fn start(options: InstanceOptions, master: BTreeMap<String, Vec<u8>>) -> Bench {
         let config = InstanceConfig {
             name: InstanceName::new("alpha"),
             server_name: "ALPHA".into(),
             system: "alpha".into(),
             dns_suffix: String::new(),
             client_port: 1433,
+            options,
         };
         let mut bench = Bench {
             instance: Instance::new(config, [7; 32]),
@@ -41,32 +58,49 @@ impl Bench {
             clients: Vec::new(),
             listens: Vec::new(),
             stopped: false,
+            master: master.clone(),
         };
-        bench.input(Input::Start { master: Vec::new() });
+        bench.input(Input::Start {
+            master: master.into_iter().collect(),
+        });
         bench.answer_all();
-        for n in 0..clients {
-            bench.clients.push(Client {
-                codec: ClientCodec::new(),
-                replies: VecDeque::new(),
-            });
-            let from = ([127, 0, 0, 1], 5000).into();
-            let listener = Listener::Client;
-            bench.input(Input::Accepted {
-                connection: id(n),
-                listener,
-                from,
-            });
-            bench.send(
-                n,
-                &ClientRequest::Hello(ClientHello {
-                    version: CLIENT_VERSION,
-                    login_name: "sa".into(),
-                    database: None,
-                    application: String::new(),
-                }),
-            );
-        }
         bench
+    }
+
+    /// The instance once more, from what its store holds.
+    fn restarted(self) -> Bench {
+        Bench::start(InstanceOptions::default(), self.master)
+    }
+
+    fn connect(&mut self, login: &str) {
+        let n = self.clients.len();
+        self.clients.push(Client {
+            codec: ClientCodec::new(),
+            replies: VecDeque::new(),
+            refused: None,
+        });
+        let from = ([127, 0, 0, 1], 5000).into();
+        let listener = Listener::Client;
+        self.input(Input::Accepted {
+            connection: id(n),
+            listener,
+            from,
+        });
+        self.send(
+            n,
+            &ClientRequest::Hello(ClientHello {
+                version: CLIENT_VERSION,
+                login_name: login.into(),
+                database: None,
+                application: String::new(),
+            }),
+        );
+    }
+
+    /// The number of the error a login of this name ends in.
+    fn refused(&mut self, login: &str) -> Option<u32> {
+        self.connect(login);
+        self.clients.last().and_then(|c| c.refused)
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -101,8 +135,10 @@ impl Bench {
         let Some((_, client)) = client else { return };
         client.codec.push(bytes);
         while let Ok(Some(response)) = client.codec.next_response() {
-            if let ClientResponse::Reply(reply) = response {
-                client.replies.push_back(reply);
+            match response {
+                ClientResponse::Reply(reply) => client.replies.push_back(reply),
+                ClientResponse::Refused(error) => client.refused = Some(error.number),
+                ClientResponse::Hello(_) => {}
             }
         }
     }
@@ -122,6 +158,14 @@ impl Bench {
     /// The disk carries out its oldest request.
     fn answer(&mut self, result: Result<DiskReply, DiskError>) -> DiskRequest {
         let (ticket, request) = self.asked.pop_front().expect("the disk was asked for something");
+        if let (DiskRequest::Master { writes }, Ok(_)) = (&request, &result) {
+            for (key, value) in writes {
+                match value {
+                    Some(value) => drop(self.master.insert(key.clone(), value.clone())),
+                    None => drop(self.master.remove(key)),
+                }
+            }
+        }
         self.input(Input::DiskDone { ticket, result });
         request
     }

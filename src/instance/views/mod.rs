@@ -32,10 +32,7 @@ pub use endpoints::{
 pub use listeners::{LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL, TcpListenerStateRow};
 pub use point_read::{PointRead, point_read};
 pub use query::{Limits, QueryEngine};
-pub use security::{
-    CLASS_ENDPOINT, CLASS_SERVER, CLASS_SERVER_PRINCIPAL, CertificateRow, DatabasePrincipalRow,
-    ServerPermissionRow, ServerPrincipalRow,
-};
+pub use security::{CertificateRow, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow};
 pub use trace::{
     CLASS_AUDIT_MIRRORING_LOGIN, CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE,
     TraceRow,
@@ -73,8 +70,10 @@ pub struct Table {
 
 /// What a query may ask of the instance it runs on, as seen by the login and in the database of the batch.
 pub trait SystemViews {
-    /// The rows of a view, each with one value per column of `View::columns`.
-    fn rows(&self, view: View) -> Vec<Vec<Value>>;
+    /// The rows of a view the login may see, each with one value per column of `View::columns`.
+    ///
+    /// Errors: 300 the view asks for a permission the login lacks.
+    fn rows(&self, view: View) -> Result<Vec<Vec<Value>>, SqlError>;
 
     /// A user table's content; `None` if there is none of that name (names compare without regard to case).
     ///
@@ -93,6 +92,12 @@ pub trait SystemViews {
     /// The system's wall clock: `GETUTCDATE()`. A simulated system's zone is UTC, so `GETDATE()` is the same.
     fn wall_time(&self) -> WallTime;
 
+    /// `SERVERPROPERTY('Edition')`.
+    fn edition(&self) -> String;
+
+    /// `SERVERPROPERTY('ProductVersion')`.
+    fn product_version(&self) -> &'static str;
+
     /// `SERVERPROPERTY(name)`; `None`, which prints NULL, for a name this project does not know.
     fn server_property(&self, name: &str) -> Option<Value> {
         let server = self.server_name();
@@ -105,8 +110,8 @@ pub trait SystemViews {
             "machinename" => Some(machine.into()),
             "instancename" => Some(instance.into()),
             "ishadrenabled" | "isclustered" => Some(Value::Int(0)),
-            "edition" => Some("Enterprise Edition (64-bit)".into()),
-            "productversion" => Some("13.0.0.0".into()),
+            "edition" => Some(self.edition().into()),
+            "productversion" => Some(self.product_version().into()),
             _ => None,
         }
     }

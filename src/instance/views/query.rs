@@ -125,7 +125,7 @@ impl Store {
             .execute_batch("BEGIN")
             .map_err(|error| failed(&error))?;
         for view in &translation.views {
-            self.fill_view(*view, &views.rows(*view))?;
+            self.fill_view(*view, &views.rows(*view)?)?;
         }
         for (index, table) in translation.tables.iter().enumerate() {
             self.fill_table(index, table)?;

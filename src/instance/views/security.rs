@@ -21,11 +21,6 @@ view_row! {
     }
 }
 
-/// `class` of a permission on the server, on a login and on an endpoint.
-pub const CLASS_SERVER: Coded = Coded::new(100, "SERVER");
-pub const CLASS_SERVER_PRINCIPAL: Coded = Coded::new(101, "SERVER_PRINCIPAL");
-pub const CLASS_ENDPOINT: Coded = Coded::new(105, "ENDPOINT");
-
 view_row! {
     /// One login or server role.
     ServerPrincipalRow {

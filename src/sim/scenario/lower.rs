@@ -11,6 +11,8 @@ use super::error::{Problem, ScenarioError, suggest};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
 use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
+use crate::instance::{Edition, InstanceOptions, ListenerFailure, PortRange};
+use crate::sim::client::ADMINISTRATOR;
 use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, MiddleFault, PortSpec};
 use crate::sim::topology::{ClientSpec, Domain, InstanceSpec, Mix, ServiceAccount, SystemSpec, Topology};
 use crate::sim::world::Meddling;
@@ -422,8 +424,55 @@ impl Lowering<'_> {
                 .service_account
                 .as_ref()
                 .map_or(ServiceAccount::LocalSystem, |a| ServiceAccount::parse(a)),
+            options: self.options(raw)?,
         });
         Ok(())
+    }
+
+    fn options(&self, raw: &RawInstance) -> Lowered<InstanceOptions> {
+        let default = InstanceOptions::default();
+        let version = match &raw.version {
+            None => default.version,
+            Some(number) => {
+                let known = InstanceOptions::VERSIONS.into_iter();
+                let found = known.clone().find(|v| i64::from(*v) == *number.get_ref());
+                let years = known.map(|v| v.to_string()).collect::<Vec<_>>().join(", ");
+                let bad = || {
+                    self.bad(
+                        number.span(),
+                        "version",
+                        &number.get_ref().to_string(),
+                        Some(format!("one of {years}")),
+                    )
+                };
+                found.ok_or_else(bad)?
+            }
+        };
+        let editions = [
+            ("enterprise", Edition::Enterprise),
+            ("standard", Edition::Standard),
+            ("express", Edition::Express),
+        ];
+        let ports = [("strict", PortRange::Strict), ("lenient", PortRange::Lenient)];
+        let listener = [
+            ("logged", ListenerFailure::Logged),
+            ("raised", ListenerFailure::Raised),
+        ];
+        Ok(InstanceOptions {
+            version,
+            edition: raw
+                .edition
+                .as_ref()
+                .map_or(Ok(default.edition), |e| self.choice(e, "edition", &editions))?,
+            fips: raw.fips.unwrap_or(default.fips),
+            ports: raw
+                .ports
+                .as_ref()
+                .map_or(Ok(default.ports), |p| self.choice(p, "port range", &ports))?,
+            listener: raw.listener.as_ref().map_or(Ok(default.listener), |l| {
+                self.choice(l, "kind of listener failure", &listener)
+            })?,
+        })
     }
 
     fn add_client(&self, raw: &RawClient, base: &mut Base) -> Lowered<()> {
@@ -454,6 +503,7 @@ impl Lowering<'_> {
                 .transpose()?,
             port: raw.port.as_ref().map(|p| self.port(p)).transpose()?,
             database: self.database(&raw.database, &names, raw.name.span())?,
+            login: raw.login.clone().unwrap_or_else(|| ADMINISTRATOR.to_owned()),
             rate,
             mix: self.mix(&raw.mix)?,
             from: raw.from.as_ref().map(|d| self.duration(d)).transpose()?,
@@ -641,6 +691,7 @@ impl Lowering<'_> {
                 .on
                 .as_ref()
                 .map(|on| ("on", on.span()))
+                .or(step.login.as_ref().map(|l| ("as", l.span())))
                 .or(step.expect_error.as_ref().map(|e| ("expect_error", e.span())))
                 .or(step.may_fail.as_ref().map(|m| ("may_fail", m.span())));
             if let Some((key, span)) = stray {
@@ -653,6 +704,7 @@ impl Lowering<'_> {
             };
             return Ok(Action::Sql {
                 on: self.instance(on, names)?,
+                login: login_of(step.login.as_ref()),
                 sql: sql.get_ref().clone(),
                 must: self.must(step)?,
             });
@@ -1125,6 +1177,9 @@ impl Lowering<'_> {
             }
             _ => {}
         }
+        if let (None, Some(login)) = (&e.query, &e.login) {
+            return Err(self.misplaced(login.span(), "as", "an expectation without `query`"));
+        }
         if e.query.is_none() && (e.rows.is_some() || e.error.is_some()) {
             return Err(self.misplaced(raw.span(), "rows/error", "an expectation without `query`"));
         }
@@ -1137,11 +1192,13 @@ impl Lowering<'_> {
         match (&e.rows, &e.error) {
             (Some(rows), None) => Ok(Expectation::Rows {
                 on,
+                login: login_of(e.login.as_ref()),
                 query: query_text,
                 rows: rows.iter().map(|row| row.iter().map(printed).collect()).collect(),
             }),
             (None, Some(number)) => Ok(Expectation::QueryError {
                 on,
+                login: login_of(e.login.as_ref()),
                 query: query_text,
                 number: self.message_number(number)?,
             }),
@@ -1196,6 +1253,11 @@ impl Lowering<'_> {
         }
         Ok(out)
     }
+}
+
+/// The login named by `as`; the administrator if there is none.
+fn login_of(written: Option<&Text>) -> String {
+    written.map_or_else(|| ADMINISTRATOR.to_owned(), |login| login.get_ref().clone())
 }
 
 /// A value as a reply prints it.

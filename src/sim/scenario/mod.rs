@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::client::ADMINISTRATOR;
 use super::fault::Fault;
 use super::topology::Topology;
 use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
@@ -83,6 +84,8 @@ pub enum Action {
     /// Batches on one instance.
     Sql {
         on: InstanceName,
+        /// Whom they run as.
+        login: String,
         sql: String,
         must: Must,
     },
@@ -139,12 +142,14 @@ pub enum Expectation {
     /// The printed rows a query answers; `NULL` prints as `NULL`.
     Rows {
         on: InstanceName,
+        login: String,
         query: String,
         rows: Vec<Vec<String>>,
     },
     /// A query ends in this error.
     QueryError {
         on: InstanceName,
+        login: String,
         query: String,
         number: u32,
     },
@@ -269,7 +274,9 @@ impl fmt::Display for Condition {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Action::Sql { on, sql, .. } => write!(f, "sql on {on}: {}", one_line(sql)),
+            Action::Sql { on, login, sql, .. } => {
+                write!(f, "sql on {on}{}: {}", caller(login), one_line(sql))
+            }
             Action::Fault { fault, lasts } => {
                 write!(f, "fault {fault}")?;
                 match lasts {
@@ -297,9 +304,21 @@ impl fmt::Display for Expectation {
             }
         };
         match self {
-            Expectation::Rows { on, query, .. } => write!(f, "rows of `{}` on {on}", one_line(query)),
-            Expectation::QueryError { on, query, number } => {
-                write!(f, "error {number} for `{}` on {on}", one_line(query))
+            Expectation::Rows { on, login, query, .. } => {
+                write!(f, "rows of `{}` on {on}{}", one_line(query), caller(login))
+            }
+            Expectation::QueryError {
+                on,
+                login,
+                query,
+                number,
+            } => {
+                write!(
+                    f,
+                    "error {number} for `{}` on {on}{}",
+                    one_line(query),
+                    caller(login)
+                )
             }
             Expectation::Condition(condition) => write!(f, "{condition}"),
             Expectation::NotLogged { on, number } => write!(f, "{on} never logged {number}"),
@@ -328,6 +347,14 @@ impl fmt::Display for Expectation {
             Expectation::Healed(database) => write!(f, "{database} healed"),
             Expectation::FailoverTo(instance) => write!(f, "failover to {instance}"),
         }
+    }
+}
+
+/// What names a login that is not the administrator.
+pub(super) fn caller(login: &str) -> String {
+    match login {
+        ADMINISTRATOR => String::new(),
+        login => format!(" as {login}"),
     }
 }
 

@@ -61,6 +61,11 @@ pub(super) struct RawInstance {
     pub instance_name: Option<String>,
     pub client_port: Option<Number>,
     pub service_account: Option<String>,
+    pub version: Option<Number>,
+    pub edition: Option<Text>,
+    pub fips: Option<bool>,
+    pub ports: Option<Text>,
+    pub listener: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -71,6 +76,7 @@ pub(super) struct RawClient {
     pub failover_partner: Option<Text>,
     pub port: Option<Number>,
     pub database: Option<String>,
+    pub login: Option<String>,
     pub rate: Option<Number>,
     pub mix: Option<Spanned<RawMix>>,
     pub from: Option<Text>,
@@ -130,6 +136,8 @@ pub(super) struct RawStep {
     pub when: Option<Spanned<RawCondition>>,
     pub within: Option<Text>,
     pub on: Option<Text>,
+    #[serde(rename = "as")]
+    pub login: Option<Text>,
     pub sql: Option<Text>,
     pub expect_error: Option<Number>,
     pub may_fail: Option<Spanned<bool>>,
@@ -170,6 +178,8 @@ pub(super) struct RawFault {
 pub(super) struct RawExpect {
     pub at: Option<Text>,
     pub on: Option<Text>,
+    #[serde(rename = "as")]
+    pub login: Option<Text>,
     pub database: Option<String>,
     pub query: Option<Text>,
     pub rows: Option<Vec<Vec<toml::Value>>>,

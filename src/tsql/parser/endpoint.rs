@@ -11,8 +11,8 @@ use super::{Parsed, Parser};
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::*;
 
-/// The ports an endpoint may listen on. Source: documented, *CREATE ENDPOINT* (its own examples use 55555; the text is
-/// followed).
+/// The ports an endpoint may listen on. Source: documented, *CREATE ENDPOINT*. Its own examples use 55555, which an
+/// instance may allow: the parser refuses only what no instance allows.
 pub const LISTENER_PORT_MIN: u16 = 1024;
 pub const LISTENER_PORT_MAX: u16 = 32767;
 
@@ -154,7 +154,7 @@ impl Parser<'_> {
 
     fn refuse_affinity(&self) -> Parsed<()> {
         match self.at_keyword("AFFINITY") {
-            true => Err(self.unsupported(1)),
+            true => Err(msg::AFFINITY_NOT_SUPPORTED.error().at(self.span())),
             false => Ok(()),
         }
     }
@@ -235,12 +235,31 @@ impl Parser<'_> {
                     msg::VALUE_OUT_OF_RANGE.with(&arguments).at(at)
                 })?;
                 options.message_forward_size = Some(size);
+            } else if let Some((clause, word)) = parser.clause_of_other_type(kind) {
+                return Err(msg::CLAUSE_OF_OTHER_TYPE
+                    .with(&[&clause, &word])
+                    .at(parser.span()));
             } else {
                 return Ok(false);
             }
             Ok(true)
         })?;
         Ok(options)
+    }
+
+    /// A clause that comes next and belongs to another kind of endpoint, and what this kind is called.
+    fn clause_of_other_type(&self, kind: PayloadKind) -> Option<(&'static str, &'static str)> {
+        let forwarding = ["MESSAGE_FORWARDING", "MESSAGE_FORWARD_SIZE"];
+        let transport = ["AUTHENTICATION", "ENCRYPTION"];
+        let (foreign, word) = match kind {
+            PayloadKind::DatabaseMirroring => (forwarding.to_vec(), "DATABASE_MIRRORING"),
+            PayloadKind::ServiceBroker => (vec!["ROLE"], "SERVICE_BROKER"),
+            PayloadKind::Tsql | PayloadKind::Soap => {
+                ([&["ROLE"][..], &forwarding, &transport].concat(), "TSQL")
+            }
+        };
+        let clause = foreign.into_iter().find(|clause| self.at_keyword(clause))?;
+        Some((clause, word))
     }
 
     /// `( option [,] option … )`; `one` reads an option or says that there is none.
@@ -284,7 +303,8 @@ impl Parser<'_> {
         let at = self.span_since(start);
         match port {
             Ok(n) => match u16::try_from(n) {
-                Ok(port) if (LISTENER_PORT_MIN..=LISTENER_PORT_MAX).contains(&port) => Ok(port),
+                // Whether it goes beyond the documented range is the instance's question.
+                Ok(port) if port >= LISTENER_PORT_MIN => Ok(port),
                 _ => Err(out_of_range(&n).at(at)),
             },
             Err(error) if error.number == msg::ARITHMETIC_OVERFLOW.number => {
@@ -311,13 +331,7 @@ impl Parser<'_> {
             _ => None,
         };
         let address: Option<IpAddr> = match quoted {
-            Some(text) => {
-                self.next();
-                text.parse::<Ipv6Addr>()
-                    .map(IpAddr::V6)
-                    .or_else(|_| text.parse())
-                    .ok()
-            }
+            Some(text) => Some(self.quoted_ip(&text)?),
             None => {
                 while self.peek().is_some_and(|token| *token != Token::RParen) && self.at < start + 8 {
                     self.next();
@@ -337,6 +351,19 @@ impl Parser<'_> {
                 Err(self.expected(expected))
             }
         }
+    }
+
+    /// Only IPv6 addresses stand in quotation marks, in the form RFC 5952 makes canonical.
+    fn quoted_ip(&mut self, text: &str) -> Parsed<IpAddr> {
+        let at = self.span();
+        let Ok(address) = text.parse::<Ipv6Addr>() else {
+            return Err(msg::IPV6_UNRECOGNISED.with(&[&super::shorten(text)]).at(at));
+        };
+        if address.to_string() != text {
+            return Err(msg::IPV6_NOT_CANONICAL.with(&[&text, &address]).at(at));
+        }
+        self.next();
+        Ok(IpAddr::V6(address))
     }
 
     fn authentication(&mut self) -> Parsed<Authentication> {

@@ -7,6 +7,7 @@
 mod data;
 mod database;
 mod endpoint;
+mod permission;
 mod query;
 mod security;
 
@@ -102,6 +103,9 @@ impl Parser<'_> {
             ("CREATE", "LOGIN") => self.create_login(),
             ("ALTER", "LOGIN") => self.alter_login(),
             ("CREATE", "USER") => self.create_user(),
+            ("ALTER", "SERVER") if self.word_at(2).is_some_and(|w| w.eq_ignore_ascii_case("ROLE")) => {
+                self.alter_server_role()
+            }
             ("ALTER", "AUTHORIZATION") => self.alter_authorization(),
             ("CREATE", "ENDPOINT") => self.create_endpoint(),
             ("ALTER", "ENDPOINT") => self.alter_endpoint(),

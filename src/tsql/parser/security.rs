@@ -1,7 +1,6 @@
-//! Keys, certificates, logins, users, permissions on endpoints and their ownership.
+//! Keys, certificates, logins and users.
 //!
-//! Source: documented, *CREATE MASTER KEY*, *CREATE CERTIFICATE*, *BACKUP CERTIFICATE*, *CREATE LOGIN*, *CREATE USER*,
-//! *GRANT / DENY / REVOKE Endpoint Permissions*, *ALTER AUTHORIZATION*.
+//! Source: documented, *CREATE MASTER KEY*, *CREATE CERTIFICATE*, *BACKUP CERTIFICATE*, *CREATE LOGIN*, *CREATE USER*.
 
 use sqlparser::tokenizer::Token;
 
@@ -359,105 +358,5 @@ impl Parser<'_> {
             self.name("a schema name")?;
         }
         Ok(Statement::CreateUser { name, login })
-    }
-
-    pub(super) fn permission(&mut self, verb: &str) -> Parsed<Statement> {
-        self.next();
-        let mut grant_option_for = false;
-        if verb == "REVOKE" && self.keyword("GRANT") {
-            self.expect_keywords(&["OPTION", "FOR"])?;
-            grant_option_for = true;
-        }
-        let mut permissions = vec![self.endpoint_permission()?];
-        while self.eat(&Token::Comma) {
-            permissions.push(self.endpoint_permission()?);
-        }
-        if !self.at_keyword("ON") {
-            return Err(self.expected("ON ENDPOINT::"));
-        }
-        self.next();
-        if !self.at_keyword("ENDPOINT") {
-            return Err(match self.word() {
-                Some(_) => self.unsupported_word(&format!("{verb} on something other than an endpoint")),
-                None => self.expected("ENDPOINT::"),
-            });
-        }
-        self.next();
-        self.expect(&Token::DoubleColon)?;
-        let endpoint = self.name("an endpoint name")?;
-        match verb {
-            "REVOKE" => self.one_of(&["FROM", "TO"]).map(drop)?,
-            _ => self.expect_keywords(&["TO"])?,
-        }
-        let principals = self.names("a login")?;
-        let action = match verb {
-            "GRANT" => {
-                let with_grant_option = self.keyword("WITH");
-                if with_grant_option {
-                    self.expect_keywords(&["GRANT", "OPTION"])?;
-                }
-                PermissionAction::Grant { with_grant_option }
-            }
-            "DENY" => PermissionAction::Deny {
-                cascade: self.keyword("CASCADE"),
-            },
-            _ => PermissionAction::Revoke {
-                grant_option_for,
-                cascade: self.keyword("CASCADE"),
-            },
-        };
-        let grantor = match self.keyword("AS") {
-            true => Some(self.name("a login")?),
-            false => None,
-        };
-        Ok(Statement::Permission(PermissionStatement {
-            action,
-            permissions,
-            endpoint,
-            principals,
-            grantor,
-        }))
-    }
-
-    fn endpoint_permission(&mut self) -> Parsed<EndpointPermission> {
-        let words = ["ALTER", "CONNECT", "CONTROL", "TAKE", "VIEW"];
-        let Some(index) = words.iter().position(|word| self.at_keyword(word)) else {
-            return Err(self.expected("ALTER, CONNECT, CONTROL, TAKE OWNERSHIP or VIEW DEFINITION"));
-        };
-        self.next();
-        match index {
-            3 => self.expect_keywords(&["OWNERSHIP"])?,
-            4 => self.expect_keywords(&["DEFINITION"])?,
-            _ => {}
-        }
-        Ok(EndpointPermission::ALL[index])
-    }
-
-    pub(super) fn alter_authorization(&mut self) -> Parsed<Statement> {
-        self.at += 2;
-        self.expect_keywords(&["ON"])?;
-        if self.keyword("CERTIFICATE") {
-            self.expect(&Token::DoubleColon)?;
-            let name = self.name("a certificate name")?;
-            self.expect_keywords(&["TO"])?;
-            let change = CertificateChange::Owner(self.name("a user name")?);
-            return Ok(Statement::AlterCertificate { name, change });
-        }
-        if !self.at_keyword("ENDPOINT") {
-            return Err(match self.word() {
-                Some(_) => self.unsupported_word(
-                    "ALTER AUTHORIZATION on something other than an endpoint or a certificate",
-                ),
-                None => self.expected("ENDPOINT::"),
-            });
-        }
-        self.next();
-        self.expect(&Token::DoubleColon)?;
-        let endpoint = self.name("an endpoint name")?;
-        self.expect_keywords(&["TO"])?;
-        Ok(Statement::AlterAuthorization {
-            endpoint,
-            owner: self.name("a login")?,
-        })
     }
 }

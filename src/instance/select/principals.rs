@@ -1,0 +1,238 @@
+//! Rows about who is who and who may what: principals, permissions, users and certificates.
+//!
+//! A login sees what it owns or has some permission on; `public`, `sa`, the fixed roles and itself it always sees. Source:
+//! documented, *Metadata Visibility Configuration*, *sys.server_permissions*, *sys.server_principals*.
+
+use crate::crypto::certificate;
+use crate::instance::Instance;
+use crate::instance::catalog::{
+    Certificate, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA_ID, Securable, ServerRole,
+};
+use crate::instance::views::{
+    CertificateRow, Coded, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow,
+};
+use crate::types::{Permission, WallTime};
+
+use super::endpoints::BUILT_IN;
+
+/// When the product's own principals were made.
+const BUILT_IN_CREATED: WallTime = WallTime::from_unix_secs(1_050_020_610);
+
+impl Instance {
+    /// The id of a login or of `public`.
+    pub(super) fn principal_id(&self, name: &str) -> Option<i64> {
+        match name.eq_ignore_ascii_case(PUBLIC) {
+            true => Some(i64::from(PUBLIC_ID)),
+            false => self.catalog.login(name).map(|l| i64::from(l.id)),
+        }
+    }
+
+    pub(super) fn sees_every_definition(&self, login: &str) -> bool {
+        self.catalog.holds_on_server(login, Permission::ViewAnyDefinition)
+    }
+
+    /// A row is for its grantee, its grantor and who sees the definition of what it is on.
+    pub(super) fn permission_rows(&self, login: &str) -> Vec<ServerPermissionRow> {
+        let visible = |p: &&PermissionRow| {
+            let is_own = |name: &str| name.eq_ignore_ascii_case(login) || name == PUBLIC;
+            let definition = match p.on {
+                Securable::Server => self.sees_every_definition(login),
+                _ => self.catalog.holds(login, Permission::ViewDefinition, &p.on),
+            };
+            is_own(&p.grantee) || is_own(&p.grantor) || definition
+        };
+        let built_in = BUILT_IN
+            .iter()
+            .filter(|endpoint| !endpoint.is_admin)
+            .map(|endpoint| {
+                let securable = (Securable::Endpoint.class(), endpoint.id);
+                permission_row(
+                    securable,
+                    (PUBLIC_ID.into(), SA_ID.into()),
+                    Permission::Connect,
+                    ("G", "GRANT"),
+                )
+            });
+        let row = |p: &PermissionRow| {
+            let major_id = match &p.on {
+                Securable::Server => 0,
+                Securable::Login(name) => self.principal_id(name).unwrap_or_default(),
+                Securable::Endpoint => self.catalog.endpoint().map_or(0, |e| i64::from(e.id)),
+            };
+            let principal = |name| self.principal_id(name).unwrap_or_default();
+            let principals = (principal(&p.grantee), principal(&p.grantor));
+            permission_row((p.on.class(), major_id), principals, p.what, p.state.shown())
+        };
+        let rows = self.catalog.permissions().filter(visible).map(row);
+        let mut rows: Vec<ServerPermissionRow> = built_in.chain(rows).collect();
+        rows.sort_by_key(|r| {
+            (
+                r.class.code,
+                r.major_id,
+                r.grantee_principal_id,
+                r.grantor_principal_id,
+                r.kind,
+            )
+        });
+        rows
+    }
+
+    pub(super) fn principal_rows(&self, login: &str) -> Vec<ServerPrincipalRow> {
+        let visible = |l: &&Login| {
+            l.id == SA_ID
+                || l.name.eq_ignore_ascii_case(login)
+                || self.catalog.sees(login, &Securable::Login(l.name.clone()))
+        };
+        let logins = self.catalog.logins().filter(visible).map(|l| {
+            let (kind, type_desc) = match l.kind {
+                LoginKind::Sql => ("S", "SQL_LOGIN"),
+                LoginKind::Windows => ("U", "WINDOWS_LOGIN"),
+                LoginKind::Certificate => ("C", "CERTIFICATE_MAPPED_LOGIN"),
+            };
+            ServerPrincipalRow {
+                name: l.name.clone(),
+                principal_id: i64::from(l.id),
+                sid: sid(i64::from(l.id)),
+                kind,
+                type_desc,
+                is_disabled: l.disabled,
+                create_date: l.created,
+                modify_date: l.created,
+                default_database_name: Some("master".to_owned()),
+                default_language_name: Some("us_english".to_owned()),
+                credential_id: None,
+                owning_principal_id: None,
+                is_fixed_role: false,
+            }
+        });
+        let fixed = ServerRole::ALL.map(|role| role_row(role.name(), role.id(), true));
+        let roles = [role_row(PUBLIC, PUBLIC_ID, false)].into_iter().chain(fixed);
+        let mut rows: Vec<ServerPrincipalRow> = logins.chain(roles).collect();
+        rows.sort_by_key(|r| r.principal_id);
+        rows
+    }
+
+    /// The users of `master`: all for who may see any definition, else the login's own and `dbo`.
+    pub(super) fn user_rows(&self, login: &str) -> Vec<DatabasePrincipalRow> {
+        let everyone = self.sees_every_definition(login);
+        let user = |name: &str, id: i64, login: Option<&str>| {
+            let created = login
+                .and_then(|l| self.catalog.login(l))
+                .map(|l| l.created)
+                .unwrap_or_default();
+            DatabasePrincipalRow {
+                name: name.to_owned(),
+                principal_id: id,
+                kind: "S",
+                type_desc: "SQL_USER",
+                default_schema_name: Some("dbo".to_owned()),
+                create_date: created,
+                modify_date: created,
+                owning_principal_id: None,
+                sid: login.and_then(|l| self.principal_id(l)).map(sid),
+                is_fixed_role: false,
+                authentication_type: Coded::new(1, "INSTANCE"),
+                default_language_name: None,
+                default_language_lcid: None,
+                allow_encrypted_value_modifications: false,
+            }
+        };
+        let users = self
+            .catalog
+            .users()
+            .filter(|u| everyone || u.login.eq_ignore_ascii_case(login))
+            .map(|u| user(&u.name, i64::from(u.id), Some(&u.login)));
+        let mut rows: Vec<DatabasePrincipalRow> =
+            [user("dbo", 1, Some("sa"))].into_iter().chain(users).collect();
+        rows.sort_by_key(|r| r.principal_id);
+        rows
+    }
+
+    /// The certificates of `master`: all for who may see any definition, else those its own user owns.
+    pub(super) fn certificate_rows(&self, login: &str) -> Vec<CertificateRow> {
+        let everyone = self.sees_every_definition(login);
+        let owns = |c: &&Certificate| {
+            let user = self.catalog.user(&c.owner);
+            everyone || user.is_some_and(|u| u.login.eq_ignore_ascii_case(login))
+        };
+        let row = |c: &Certificate| {
+            let facts = certificate::parse(&c.der).ok()?;
+            let (kind, desc) = match c.private_key {
+                Some(PrivateKey::MasterKey(_)) => ("MK", "ENCRYPTED_BY_MASTER_KEY"),
+                Some(PrivateKey::Password(_)) => ("PW", "ENCRYPTED_BY_PASSWORD"),
+                None => ("NA", "NO_PRIVATE_KEY"),
+            };
+            Some(CertificateRow {
+                name: c.name.clone(),
+                certificate_id: i64::from(c.id),
+                principal_id: self.catalog.user(&c.owner).map(|u| i64::from(u.id)).or(Some(1)),
+                pvt_key_encryption_type: kind,
+                pvt_key_encryption_type_desc: desc,
+                is_active_for_begin_dialog: c.active_for_begin_dialog,
+                issuer_name: facts.issuer.clone(),
+                cert_serial_number: hex(&facts.serial[..facts.serial.len().min(16)]),
+                sid: None,
+                string_sid: None,
+                subject: facts.subject.clone(),
+                expiry_date: facts.not_after,
+                start_date: facts.not_before,
+                thumbprint: format!("0x{}", hex(&facts.thumbprint).to_uppercase()),
+                attested_by: None,
+                pvt_key_last_backup_date: None,
+            })
+        };
+        let mut rows: Vec<CertificateRow> =
+            self.catalog.certificates().filter(owns).filter_map(row).collect();
+        rows.sort_by_key(|r| r.certificate_id);
+        rows
+    }
+}
+
+fn permission_row(
+    (class, major_id): (crate::types::SecurableClass, i64),
+    (grantee_principal_id, grantor_principal_id): (i64, i64),
+    what: Permission,
+    (state, state_desc): (&'static str, &'static str),
+) -> ServerPermissionRow {
+    ServerPermissionRow {
+        class: Coded::new(class.code(), class.desc()),
+        major_id,
+        minor_id: 0,
+        grantee_principal_id,
+        grantor_principal_id,
+        kind: what.code(),
+        permission_name: what.name(),
+        state,
+        state_desc,
+    }
+}
+
+fn role_row(name: &str, id: u32, is_fixed_role: bool) -> ServerPrincipalRow {
+    ServerPrincipalRow {
+        name: name.to_owned(),
+        principal_id: i64::from(id),
+        sid: sid(i64::from(id)),
+        kind: "R",
+        type_desc: "SERVER_ROLE",
+        is_disabled: false,
+        create_date: BUILT_IN_CREATED,
+        modify_date: BUILT_IN_CREATED,
+        default_database_name: None,
+        default_language_name: None,
+        credential_id: None,
+        owning_principal_id: Some(i64::from(SA_ID)),
+        is_fixed_role,
+    }
+}
+
+/// A security identifier made of the principal's id; `sa` has the product's.
+fn sid(id: i64) -> String {
+    match id == i64::from(SA_ID) {
+        true => "0x01".to_owned(),
+        false => format!("0x{id:08X}"),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,9 +1,11 @@
-//! The command line: `run`, `repro`, `list`, `check`. `mirrorlab` alone is `mirrorlab run`.
+//! The command line: `run`, `repro`, `list`, `check`, `errors`, `endpoint`. `mirrorlab` alone is `mirrorlab run`.
 //!
 //! Scenarios are named (`failover`, `failover/automatic_on_kill`) or given as files and folders. Names mean the folder
 //! `scenarios/` below the current one if there is one, otherwise the copies built into the program. Exit codes: 0 clean,
 //! 1 a promise broke or an expectation failed, 2 usage or bad scenario, 3 nondeterminism, 4 vacuous. Source: ours.
 
+mod endpoint;
+mod errors;
 mod output;
 
 use std::collections::BTreeSet;
@@ -97,6 +99,17 @@ enum Command {
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<PathBuf>,
     },
+    /// Print the T-SQL that sets an endpoint up, as the product's cmdlets and wizard do.
+    #[command(subcommand)]
+    Endpoint(endpoint::EndpointCommand),
+    /// Explain error numbers like a manual page, or list them.
+    Errors {
+        /// Numbers to explain (1418 28034), or words the list is searched for (handshake, firewall).
+        #[arg(value_name = "NUMBER or WORD")]
+        what: Vec<String>,
+        #[arg(long, value_enum, default_value_t)]
+        format: Format,
+    },
 }
 
 #[derive(Debug, Args, Default)]
@@ -152,6 +165,12 @@ enum Format {
 enum CliError {
     #[error("{}", .0.report())]
     Scenario(#[from] ScenarioError),
+    #[error("error: {0}")]
+    Endpoint(#[from] endpoint::Refusal),
+    #[error("error: there is no number {number} in the manual; near it are {near}")]
+    UnknownNumber { number: u32, near: String },
+    #[error("error: no entry speaks of '{words}'; the areas are {areas}")]
+    NothingSpeaks { words: String, areas: String },
     #[error("error: '{0}' is not a list of seeds; write --seeds 7, --seeds 1..100 or --seeds 1..3,7")]
     Seeds(String),
     #[error("error: '{0}' is not a scenario and a seed; write failover/automatic_on_kill@7")]
@@ -209,6 +228,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>, event: &dyn Launch, turmoi
         }) => repro(&what, trace.as_deref(), pcap.as_deref(), launch(kernel)),
         Some(Command::List) => list(),
         Some(Command::Check { paths }) => check(&paths),
+        Some(Command::Endpoint(command)) => endpoint::endpoint(&command),
+        Some(Command::Errors { what, format }) => errors::errors(&what, format),
     };
     match done {
         Ok(code) => ExitCode::from(code),

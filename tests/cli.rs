@@ -324,3 +324,42 @@ fn a_run_of_a_file_is_repeated_by_the_command_it_prints() {
     );
     assert!(String::from_utf8_lossy(&again.stdout).contains("seed 7"));
 }
+
+#[test]
+fn endpoint_statements_are_printed_as_a_script_and_refusals_explained() {
+    let output = mirrorlab(&[
+        "endpoint",
+        "wizard",
+        "--service-account",
+        "adv\\one",
+        "--partner-account",
+        "ADV\\two",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let script = String::from_utf8(output.stdout).expect("a script is UTF-8");
+    let batches = mirrorlab::tsql::split_batches(&script);
+    assert_eq!(batches.len(), 3, "{script}");
+    for batch in &batches {
+        mirrorlab::tsql::parse(&batch.text).unwrap_or_else(|error| panic!("{script}: {error}"));
+    }
+    assert!(
+        script.contains("GRANT CONNECT ON ENDPOINT::Hadr_endpoint TO [ADV\\two]"),
+        "{script}"
+    );
+
+    let wizard = ["endpoint", "wizard", "--service-account", "ADV\\one"];
+    let text = complaint(&[&wizard[..], &["--certificate", "k"]].concat());
+    assert!(
+        text.contains("certificates across instances have no automated method"),
+        "{text}"
+    );
+    let text = complaint(&["endpoint", "wizard", "--service-account", "LocalSystem"]);
+    assert!(text.contains("needs a domain user account"), "{text}");
+    let text = complaint(&["endpoint", "new", "--authentication-order", "CertificateNtlm"]);
+    assert!(text.contains("--certificate NAME"), "{text}");
+    assert!(complaint(&["endpoint", "set"]).contains("nothing to change"));
+    assert!(complaint(&["endpoint", "new", "--port", "1023"]).contains("1023 is not in 1024..=65535"));
+    assert!(
+        complaint(&["endpoint", "new", "--encryption", "Maybe"]).contains("Disabled, Supported, Required")
+    );
+}

@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng, SeedableRng};
 
 use mirrorlab::crypto::certificate::{self, Generated};
 use mirrorlab::crypto::record::{RecordCipher, SECRET_BYTES};
+use mirrorlab::domain::{AccountName, Controller, Directory, LogonSession};
 use mirrorlab::driver::store::Store;
+use mirrorlab::endpoint::auth::service_principal_name;
 use mirrorlab::endpoint::config::{
     Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp, ListenerPort,
+    Method, WindowsMethod,
 };
 use mirrorlab::endpoint::connection::{
     ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, OwnCertificate, TrustedCertificate,
+    WindowsLogin, WindowsSide,
 };
 use mirrorlab::error::SqlError;
+use mirrorlab::instance::InstanceOptions;
 use mirrorlab::instance::io::DiskRequest;
 use mirrorlab::instance::views::{Limits, QueryEngine, SystemViews, Table, View};
 use mirrorlab::log::{LogBlock, LogRecord};
@@ -38,39 +45,135 @@ fn main() {
     divan::main();
 }
 
-/// Both sides, from the opened stream to online: certificates, AES.
-#[divan::bench]
-fn handshake(bencher: Bencher<'_, '_>) {
+/// How two endpoints authenticate.
+const METHODS: [Method; 3] = [
+    Method::Certificate,
+    Method::Windows(WindowsMethod::Ntlm),
+    Method::Windows(WindowsMethod::Kerberos),
+];
+
+/// Both sides, from the opened stream to online, with AES; the domain controller's part included. With Kerberos the
+/// initiator has its ticket from before, as it has after a first login.
+#[divan::bench(args = METHODS)]
+fn handshake(bencher: Bencher<'_, '_>, method: Method) {
     let (a, b) = (own(1), own(2));
-    let initiator = Arc::new(endpoint(1, &a, &b));
-    let acceptor = Arc::new(endpoint(2, &b, &a));
+    let mut domain = Domain::new();
+    let [mut initiator, mut acceptor] = [endpoint(1, &a, &b), endpoint(2, &b, &a)];
+    for (id, side) in [(1, &mut initiator), (2, &mut acceptor)] {
+        side.windows = domain.side(id);
+        if let Method::Windows(windows) = method {
+            side.config.authentication = Authentication::Windows(windows);
+        }
+    }
+    let (initiator, acceptor) = (Arc::new(initiator), Arc::new(acceptor));
     bencher.bench_local(|| {
         let now = Now {
             at: Timestamp::ZERO,
             wall: WallTime::from_unix_secs(EPOCH_SECS + 1),
         };
         let mut sides = [
-            Connection::initiate(ConnectionId(1), initiator.clone(), "b".into(), [1; 32], now),
+            Connection::initiate(
+                ConnectionId(1),
+                initiator.clone(),
+                "TCP://host_2.lab.example:7022".into(),
+                domain.seed(),
+                now,
+            ),
             Connection::accept(ConnectionId(2), acceptor.clone(), "a".into(), [2; 32], now),
         ];
         sides[0].on_connected(now);
-        while (0..2).any(|side| exchange(&mut sides, side, now)) {}
+        while (0..2).any(|side| exchange(&mut sides, side, &mut domain, now)) {}
         assert!(sides[0].is_online() && sides[1].is_online());
     });
 }
 
 /// Carries what one side has to say. Whether there was anything.
-fn exchange(sides: &mut [Connection; 2], side: usize, now: Now) -> bool {
+fn exchange(sides: &mut [Connection; 2], side: usize, domain: &mut Domain, now: Now) -> bool {
     let mut any = false;
     while let Some(output) = sides[side].poll() {
         any = true;
         match output {
             ConnectionOutput::Send(bytes) => sides[1 - side].receive(now, &bytes),
+            ConnectionOutput::AskController(request) => {
+                let answer = domain.answer(&request, now.wall);
+                sides[side].on_controller(now, Ok(&answer));
+            }
             ConnectionOutput::Arbitrate(_) => sides[side].resolve_arbitration(now, ArbitrationVerdict::Keep),
             _ => {}
         }
     }
     any
+}
+
+/// One domain, its controller, and the two service accounts.
+struct Domain {
+    directory: Directory,
+    controller: Controller,
+    rng: ChaCha20Rng,
+}
+
+impl Domain {
+    fn new() -> Self {
+        let mut rng = ChaCha20Rng::from_seed([9; 32]);
+        let mut directory = Directory::default();
+        let domain = directory.add_domain("LAB", "lab.example", &mut rng);
+        domain.expect("it is the first");
+        for id in 1..=2 {
+            for name in [Self::service(id), Self::computer(id)] {
+                directory
+                    .add_account(&name, &name.to_string())
+                    .expect("names differ");
+            }
+            let spn = service_principal_name(&format!("host_{id}.lab.example"), 7022);
+            directory.add_spn(&spn, &Self::service(id)).expect("a name");
+        }
+        Domain {
+            directory,
+            controller: Controller::new("LAB"),
+            rng,
+        }
+    }
+
+    fn service(id: u8) -> AccountName {
+        AccountName::new("LAB", format!("sql_{id}"))
+    }
+
+    fn computer(id: u8) -> AccountName {
+        AccountName::computer("LAB", &format!("host_{id}"))
+    }
+
+    fn side(&self, id: u8) -> WindowsSide {
+        let credentials = |name: &AccountName| self.directory.credentials(name).expect("it was added");
+        let peer = self
+            .directory
+            .account(&Self::service(3 - id))
+            .expect("it was added");
+        WindowsSide {
+            account: Self::service(id).to_string(),
+            session: Some(LogonSession::new(
+                credentials(&Self::service(id)),
+                credentials(&Self::computer(id)),
+            )),
+            dns_suffix: "lab.example".into(),
+            logins: vec![WindowsLogin {
+                name: peer.name().to_string(),
+                sid: peer.sid().to_bytes().to_vec(),
+                connect: true,
+            }],
+        }
+    }
+
+    /// Differs every time: an authenticator that repeats is refused.
+    fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        seed
+    }
+
+    fn answer(&mut self, request: &[u8], now: WallTime) -> Vec<u8> {
+        self.controller
+            .answer(&mut self.directory, request, now, &mut self.rng)
+    }
 }
 
 fn own(id: u8) -> Generated {
@@ -108,6 +211,7 @@ fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
             login: Some("peer_login".into()),
             connect: true,
         }],
+        windows: WindowsSide::default(),
     }
 }
 
@@ -203,8 +307,8 @@ fn view_query(bencher: Bencher<'_, '_>) {
 struct OneRow;
 
 impl SystemViews for OneRow {
-    fn rows(&self, view: View) -> Vec<Vec<Value>> {
-        vec![vec![Value::Null; view.columns().len()]]
+    fn rows(&self, view: View) -> Result<Vec<Vec<Value>>, SqlError> {
+        Ok(vec![vec![Value::Null; view.columns().len()]])
     }
 
     fn table(&self, _: Option<&str>, _: &str) -> Result<Option<Table>, SqlError> {
@@ -217,6 +321,14 @@ impl SystemViews for OneRow {
 
     fn login_name(&self) -> &str {
         "sa"
+    }
+
+    fn edition(&self) -> String {
+        InstanceOptions::default().edition.to_string()
+    }
+
+    fn product_version(&self) -> &'static str {
+        InstanceOptions::default().product_version()
     }
 
     fn current_database(&self) -> &str {

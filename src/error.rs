@@ -173,6 +173,8 @@ catalogue! {
     MASTER_DAMAGED = 3411, 21, true, "The instance cannot start: {0}. Restore master or rebuild it.";
     // Principals, certificates, keys
     LOGIN_INVALID = 15007, 16, false, "'{0}' is not a valid login or you do not have permission.";
+    WINDOWS_ACCOUNT_MISSING = 15401, 16, false, "The Windows user or group '{0}' was not found. Check the name.";
+    WINDOWS_ACCOUNT_UNKNOWN = 15404, 16, false, "The domain controller could not be asked about the Windows user or group '{0}': {1}.";
     PRINCIPAL_EXISTS = 15025, 16, false, "The server principal '{0}' already exists.";
     USER_EXISTS = 15023, 16, false, "User, group, or role '{0}' already exists in the current database.";
     LOGIN_HAS_USER = 15063, 16, false, "The login already has an account under a different user name.";
@@ -234,6 +236,8 @@ catalogue! {
     CANNOT_LISTEN_ADDRESS = 26024, 16, true, "Server failed to listen on [ '{0}' <{1}> {2} ]. Error: {3}.";
     FIPS_MODE = 28077, 10, false, "The Database Mirroring transport runs in FIPS compliance mode.";
     RC4_NOT_IN_FIPS = 28078, 10, false, "RC4 is not allowed in FIPS compliance mode. Write ALGORITHM AES.";
+    SPN_NOT_REGISTERED = 26037, 10, true, "The service principal name '{0}' could not be registered for {1}: {2}. Kerberos will not find this instance; other authentication is not affected.";
+    SPN_REGISTERED = 26059, 10, true, "The service principal name '{0}' is registered for {1}.";
     NOW_LISTENING = 9690, 10, true, "The Database Mirroring endpoint is now listening for connections on port {0}.";
     STOPPED_LISTENING = 9691, 10, false, "The Database Mirroring endpoint has stopped listening for connections.";
     CANNOT_LISTEN_IN_USE = 9692, 16, false, "The Database Mirroring endpoint cannot listen on port {0} because it is in use by another process.";
@@ -252,6 +256,7 @@ catalogue! {
     OWN_CERTIFICATE_INVALID = 28036, 10, false, "Connection handshake failed. The certificate used by this endpoint was not found or is not usable: {0}. Use DBCC CHECKDB in master database to verify the metadata integrity of the endpoints.";
     PRIVATE_KEY_UNUSABLE = 28037, 10, false, "Connection handshake failed. Error {0} occurred while initializing the private key corresponding to the certificate. The SQL Server errorlog and the Windows event log may contain entries related to this error.";
     HANDSHAKE_VERIFICATION = 28038, 10, false, "Connection handshake failed. The handshake verification failed.";
+    NOT_THE_PACKAGE = 28039, 10, false, "Connection handshake failed. A token of Windows authentication is not of the package that was agreed.";
     CORRUPT_MESSAGE = 28040, 10, false, "A corrupt message has been received. The adjacent error message header is invalid ({0}).";
     NOT_ENCRYPTED_AS_CONFIGURED = 28044, 16, false, "A corrupt message has been received. It is not encrypted and signed using the currently configured endpoint algorithm.";
     CERTIFICATE_DIFFERS = 28045, 10, false, "Connection handshake failed. The certificate used by the peer does not match the one in MASTER database with same issuer name and serial number.";
@@ -259,13 +264,18 @@ catalogue! {
     LOGIN_FAILED_UNKNOWN = 28047, 10, true, "Database Mirroring login attempt failed with error: '{0}'. [CLIENT: {1}]";
     LOGIN_FAILED_USER = 28048, 10, true, "Database Mirroring login attempt by user '{0}' failed with error: '{1}'. [CLIENT: {2}]";
     PRE_MASTER_SECRET_SIZE = 28059, 16, false, "Connection handshake failed. The received premaster secret does not have the expected size or form.";
+    CONFIRM_STATUS = 28070, 10, false, "Connection handshake failed. The SSPI confirmation has the unexpected status {0}.";
     SIGNATURE_INVALID = 28061, 16, false, "A corrupt message has been received. The message integrity signature is not valid.";
+    WRONG_DIRECTION = 28079, 10, false, "Connection handshake failed. A token of Windows authentication came from the wrong side.";
     ENDPOINT_NOT_CONFIGURED = 28080, 10, false, "Connection handshake failed. The Database Mirroring endpoint is not configured.";
     LOGIN_TIMED_OUT = 9760, 10, false, "Connection handshake failed. The connection was idle: the login did not complete within {0} seconds.";
     // The manual's number for a deprecated algorithm, of severity 16; as a warning it is ours.
     RC4_DEPRECATED = 33128, 10, true, "{0} uses the deprecated encryption algorithm RC4. Name AES in ALGORITHM on both endpoints.";
+    WINDOWS_IMPOSSIBLE = 28190, 10, true, "The Database Mirroring endpoint names Windows authentication, and the service account {0} is nobody on the network. Connections need certificates: let AUTHENTICATION name one, or run the instance under a domain account.";
+    NETWORK_SERVICE_ADVISED = 28191, 10, true, "The Database Mirroring endpoint names Windows authentication, and the instance runs under Network Service: its peers need a login for the computer account {0}, with CONNECT. Certificates are recommended for built-in accounts.";
     // Transport
     TRANSPORT_ERROR = 9642, 16, true, "An error occurred in a Database Mirroring transport connection endpoint, Error: {0}, State: {1}. (Near endpoint role: {2}, far endpoint address: '{3}')";
+    REMOTE_LOGIN_DENIED = 9752, 10, false, "The connection was refused: the account of the remote server, '{0}', has no enabled login on this server.";
     CONNECT_FAILED = 9754, 10, false, "Connection attempt failed with error: '{0}'.";
     PROTOCOL_ERROR = 9757, 10, false, "Database Mirroring network protocol error occurred: {0}.";
     DNS_FAILED = 9783, 10, false, "DNS lookup failed with error: '{0}'.";

@@ -14,7 +14,7 @@ use mirrorlab::driver::entropy::Entropy;
 use mirrorlab::driver::real::{OsEntropy, StdDisk, SystemClock, TokioNet};
 use mirrorlab::driver::store::user_file;
 use mirrorlab::driver::{Observer, run};
-use mirrorlab::instance::{Instance, InstanceConfig};
+use mirrorlab::instance::{Instance, InstanceConfig, Service};
 use mirrorlab::sim::client::{BatchClient, ClientError};
 use mirrorlab::tsql::split_batches;
 use mirrorlab::types::{InstanceName, Reply, ServerAddress, Value};
@@ -126,6 +126,7 @@ impl Server {
             dns_suffix: String::new(),
             client_port: self.client_port,
             options: mirrorlab::instance::InstanceOptions::default(),
+            service: Service::default(),
         };
         let core = Instance::new(config, OsEntropy.seed());
         let disk = StdDisk::new(&self.files).expect("the directory can be made");

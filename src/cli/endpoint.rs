@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CLEAN, CliError};
+use crate::domain::ServiceAccount;
 use crate::error::Span;
-use crate::sim::topology::ServiceAccount;
 use crate::tsql::{
     Algorithm, AlterEndpoint, AlterPayload, Authentication, CreateEndpoint, CreatePayload, Encryption,
     EndpointRole, EndpointState, IDENTIFIER_CHARS_MAX, ListenerIp, Name, TransportOptions, WindowsMethod,
@@ -327,13 +327,9 @@ fn wizard(
 
 /// `DOMAIN\user`, the domain in upper case as the wizard wants it.
 fn domain_account(account: &str) -> Result<String, Refusal> {
-    let parts = match ServiceAccount::parse(account) {
-        ServiceAccount::Domain(_) => account.split_once('\\'),
-        _ => None,
-    };
-    match parts {
-        Some((domain, user)) if !domain.is_empty() && !user.is_empty() => {
-            Ok(format!("{}\\{user}", domain.to_uppercase()))
+    match ServiceAccount::parse(account) {
+        Ok(ServiceAccount::Domain(account)) => {
+            Ok(format!("{}\\{}", account.domain().to_uppercase(), account.name()))
         }
         _ => Err(Refusal::NoDomainAccount(account.to_owned())),
     }

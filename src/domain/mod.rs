@@ -20,6 +20,7 @@ mod kerberos;
 mod logon;
 mod ntlm;
 mod query;
+mod service_account;
 #[cfg(test)]
 mod tests;
 
@@ -31,3 +32,4 @@ pub use failure::{NoController, Package, SecurityCode, WindowsFailure};
 pub use frame::{CONTROLLER_MESSAGE_BYTES_MAX, FrameError, FrameReader, encode_frame};
 pub use logon::{Credentials, LogonSession};
 pub use query::{Answer, Channel, Query, Validation};
+pub use service_account::{ServiceAccount, ServiceAccountError};

@@ -6,6 +6,7 @@
 //! disk's queue; tasks of their own empty these. Everything runs on one thread and nothing is re-entered: carrying out an
 //! output never feeds an input. Dropping the future of [`run`] ends all tasks.
 
+mod controller;
 mod disk_queue;
 mod stream;
 
@@ -28,7 +29,9 @@ use crate::driver::disk::Disk;
 use crate::driver::net::{Net, NetListener};
 use crate::driver::store::Store;
 use crate::error::msg;
-use crate::instance::io::{CloseHow, Core, DiskError, Input, ListenError, Listener, Output, StreamEnd};
+use crate::instance::io::{
+    CloseHow, ControllerTicket, Core, DiskError, Input, ListenError, Listener, Output, StreamEnd,
+};
 use crate::types::{ConnectionId, Event, InstanceEvent, Now, ServerAddress, Timestamp};
 
 use disk_queue::DiskQueue;
@@ -106,6 +109,8 @@ struct Engine<N: Net, C: Clock, K: Core> {
     observer: Observer,
     listeners: RefCell<BTreeMap<Listener, ListenTask>>,
     connects: RefCell<BTreeMap<ConnectionId, Task>>,
+    /// Questions the domain controller has not answered yet.
+    asked: RefCell<BTreeMap<ControllerTicket, Task>>,
     streams: RefCell<BTreeMap<ConnectionId, Stream>>,
     /// Closed by the core, still sending what was sent before.
     lingering: RefCell<BTreeMap<ConnectionId, (Stream, Task)>>,
@@ -131,6 +136,7 @@ impl<N: Net, C: Clock, K: Core + 'static> Engine<N, C, K> {
             observer,
             listeners: RefCell::default(),
             connects: RefCell::default(),
+            asked: RefCell::default(),
             streams: RefCell::default(),
             lingering: RefCell::default(),
             reset: RefCell::default(),
@@ -223,6 +229,14 @@ impl<N: Net, C: Clock, K: Core + 'static> Engine<N, C, K> {
             Output::Send { connection, bytes } => self.send(now, connection, &bytes),
             Output::Close { connection, how } => self.close(now, connection, how),
             Output::Disk { ticket, request } => self.disk.push(ticket, request),
+            Output::AskController {
+                ticket,
+                controller,
+                request,
+            } => {
+                let task = Task::spawn(self.clone().ask_controller(ticket, controller, request));
+                self.asked.borrow_mut().insert(ticket, task);
+            }
             Output::Emit(event) => (self.observer)(now.at, event),
             Output::WakeAt { at, .. } => {
                 self.wake.set(Some(at));
@@ -304,6 +318,17 @@ impl<N: Net, C: Clock, K: Core + 'static> Engine<N, C, K> {
             }
             Err(error) => self.input(Input::ConnectFailed { connection, error }),
         }
+    }
+
+    async fn ask_controller(
+        self: Rc<Self>,
+        ticket: ControllerTicket,
+        controller: ServerAddress,
+        request: Vec<u8>,
+    ) {
+        let answer = controller::ask(&self.net, &self.clock, &controller, &request).await;
+        self.asked.borrow_mut().remove(&ticket);
+        self.input(Input::ControllerAnswered { ticket, answer });
     }
 
     fn open(self: &Rc<Self>, connection: ConnectionId, stream: N::Stream, far_address: String) {
@@ -409,6 +434,7 @@ impl<N: Net, C: Clock, K: Core> Drop for Shutdown<N, C, K> {
         self.0.stopped.set(true);
         self.0.listeners.take();
         self.0.connects.take();
+        self.0.asked.take();
         self.0.streams.take();
         self.0.lingering.take();
     }

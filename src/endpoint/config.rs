@@ -233,6 +233,14 @@ impl Authentication {
         }
     }
 
+    /// The Windows method, if one is named.
+    pub fn windows(&self) -> Option<WindowsMethod> {
+        self.methods().into_iter().find_map(|method| match method {
+            Method::Windows(windows) => Some(windows),
+            Method::Certificate => None,
+        })
+    }
+
     /// `connection_auth` of `sys.database_mirroring_endpoints`, 1 to 10.
     pub const fn code(&self) -> i64 {
         match self {

@@ -26,8 +26,9 @@ use super::config::{EndpointState, Method, Reading};
 use super::login::{Action, Login, LoginState, Next, Proved, RecordKeys, name_terms};
 use super::negotiate::Incompatible;
 
+pub use super::auth::NoController;
 pub use super::error::{AuditSubclass, LoginError};
-pub use super::local::{LocalEndpoint, OwnCertificate, Side, TrustedCertificate};
+pub use super::local::{LocalEndpoint, OwnCertificate, Side, TrustedCertificate, WindowsLogin, WindowsSide};
 pub use super::login::{ArbitrationVerdict, LoggedIn, PeerIdentity};
 
 /// How often each side sends a ping on an online connection. Source: derived (the manual gives no length).
@@ -54,6 +55,8 @@ pub enum ConnectionOutput {
     Arbitrate(PeerIdentity),
     /// The login is complete on both sides; messages flow.
     Online(LoggedIn),
+    /// Send this to the domain controller, then call [`Connection::on_controller`].
+    AskController(Vec<u8>),
     /// One session message from the peer.
     Message(Vec<u8>),
     /// For the trace. Login states, success or failure of the login, and the end are emitted here.
@@ -482,8 +485,8 @@ impl Connection {
         let mut actions = Vec::new();
         let local = Arc::clone(&self.local);
         let login = match self.side {
-            Side::Initiator => Login::initiate(local, stream, &mut actions),
-            Side::Acceptor => Login::accept(local, stream),
+            Side::Initiator => Login::initiate(local, self.far_address.clone(), stream, &mut actions),
+            Side::Acceptor => Login::accept(local, self.far_address.clone(), stream),
         };
         self.perform(now, actions);
         self.enter(now, Next::Login(Box::new(login)));
@@ -535,6 +538,22 @@ impl Connection {
         Ok(())
     }
 
+    /// The domain controller's answer to the last `AskController`, or that there is none.
+    pub fn on_controller(&mut self, now: Now, answer: Result<&[u8], NoController>) {
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Login(login) => {
+                let mut actions = Vec::new();
+                let next = login.on_controller(now.wall, answer, &mut actions);
+                self.perform(now, actions);
+                match next {
+                    Ok(next) => self.enter(now, next),
+                    Err(error) => self.fail(error),
+                }
+            }
+            phase => self.phase = phase,
+        }
+    }
+
     fn perform(&mut self, now: Now, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -545,8 +564,33 @@ impl Connection {
                     self.facts.peer_arbitration_id = Some(peer.arbitration_id);
                     self.outputs.push_back(ConnectionOutput::Arbitrate(peer));
                 }
+                Action::AskController(request) => {
+                    self.outputs.push_back(ConnectionOutput::AskController(request));
+                }
+                Action::Negotiated { local, remote } => self.emit(EndpointEvent::Negotiated {
+                    connection: self.id,
+                    accepted: self.side == Side::Acceptor,
+                    local,
+                    remote,
+                }),
+                Action::FellBack { method, error } => self.fall_back(method, &error),
             }
         }
+    }
+
+    /// The next method is tried; what made the one before fail is told as the end of the login would be.
+    fn fall_back(&mut self, method: Method, reason: &LoginError) {
+        let error = reason.to_sql();
+        self.log(self.audit(&error, reason.account().as_deref()));
+        self.audit_event(reason.subclass(), self.login_state, error.number, error.state);
+        self.emit(EndpointEvent::MethodFailed {
+            connection: self.id,
+            accepted: self.side == Side::Acceptor,
+            method: method.desc().to_owned(),
+            number: error.number,
+            text: error.text,
+        });
+        self.facts.proved = None;
     }
 
     fn enter(&mut self, now: Now, next: Next) {
@@ -651,7 +695,8 @@ impl Connection {
         let ended_in = self.login_state;
         self.show_state(LoginState::Error);
         let error = reason.to_sql();
-        let user = self.facts.proved.as_ref().map(|p| p.principal.name.clone());
+        let proved = self.facts.proved.as_ref().map(|p| p.principal.name.clone());
+        let user = proved.or_else(|| reason.account());
         if !is_routine(&reason) {
             self.log(self.audit(&error, user.as_deref()));
             self.audit_event(reason.subclass(), ended_in, error.number, error.state);

@@ -3,11 +3,11 @@
 use thiserror::Error;
 
 use crate::crypto::certificate::OutOfDate;
+use crate::domain::WindowsFailure;
 use crate::error::{SqlError, msg};
 use crate::types::ClosedBy;
 use crate::wire::DecodeError;
 
-use super::config::WindowsMethod;
 use super::negotiate::Incompatible;
 
 /// Subclasses of the trace event *Audit Database Mirroring Login*. Source: documented.
@@ -72,8 +72,13 @@ pub enum LoginError {
     /// RC4 was agreed, and this instance runs in FIPS compliance mode.
     #[error("RC4 was agreed and FIPS compliance mode bars it")]
     Rc4InFipsMode,
-    #[error("Windows authentication ({}) is not available in this version of mirrorlab", .0.desc())]
-    WindowsUnavailable(WindowsMethod),
+    /// The service account cannot authenticate to others, nor be authenticated to.
+    #[error(
+        "the service account {0} is nobody on the network: Windows authentication needs a domain account, others certificates"
+    )]
+    NobodyOnTheNetwork(String),
+    #[error("{code}: {0}", code = .0.code())]
+    Windows(WindowsFailure),
     /// The peer could not carry out the last method of the plan.
     #[error("the peer could not carry out {0} authentication")]
     PeerRejected(&'static str),
@@ -92,6 +97,12 @@ pub enum LoginError {
     /// The peer saw another login than this side did, or holds another key.
     #[error("the confirmation does not match")]
     Confirmation,
+    /// The Windows account is known to the domain and has no login here, or a disabled one.
+    #[error("'{user}' has no login")]
+    NoLogin { user: String },
+    /// The acceptor's confirmation says something else than that the security context was accepted.
+    #[error("the confirmation has the status {0:#010x}")]
+    ConfirmStatus(u32),
     #[error("'{user}' lacks CONNECT")]
     NoConnect { user: String },
     /// Sealed records do not verify although the login was confirmed.
@@ -145,7 +156,8 @@ impl LoginError {
                 Incompatible::Algorithm => 22,
                 Incompatible::Level => 23,
             },
-            LoginError::WindowsUnavailable(_) => 66,
+            LoginError::NobodyOnTheNetwork(_) => 66,
+            LoginError::Windows(_) => 68,
             LoginError::PeerRejected(_) => 67,
             LoginError::OwnCertificate(problem) => match problem {
                 OwnCertificateProblem::Missing => 83,
@@ -166,6 +178,8 @@ impl LoginError {
             LoginError::Confirmation => 94,
             LoginError::Decode(error) => error.state(),
             LoginError::NotStarted
+            | LoginError::NoLogin { .. }
+            | LoginError::ConfirmStatus(_)
             | LoginError::Unexpected { .. }
             | LoginError::Rc4InFipsMode
             | LoginError::SealBroken
@@ -189,7 +203,9 @@ impl LoginError {
                 msg::NO_COMPATIBLE.with(&[&what])
             }
             LoginError::Rc4InFipsMode => msg::RC4_NOT_IN_FIPS.error(),
-            LoginError::WindowsUnavailable(_) | LoginError::PeerRejected(_) => {
+            LoginError::Windows(WindowsFailure::NotThePackage(_)) => msg::NOT_THE_PACKAGE.error(),
+            LoginError::Windows(WindowsFailure::WrongDirection) => msg::WRONG_DIRECTION.error(),
+            LoginError::Windows(_) | LoginError::NobodyOnTheNetwork(_) | LoginError::PeerRejected(_) => {
                 msg::HANDSHAKE_OS_CALL.with(&[self])
             }
             LoginError::OwnCertificate(problem) => msg::OWN_CERTIFICATE_INVALID.with(&[problem]),
@@ -203,6 +219,8 @@ impl LoginError {
             LoginError::Exchange(_) | LoginError::Confirmation => msg::HANDSHAKE_VERIFICATION.error(),
             LoginError::KeyShare => msg::PRE_MASTER_SECRET_SIZE.error(),
             LoginError::NoConnect { user } => msg::NO_CONNECT_PERMISSION.with(&[user]),
+            LoginError::NoLogin { user } => msg::REMOTE_LOGIN_DENIED.with(&[user]),
+            LoginError::ConfirmStatus(status) => msg::CONFIRM_STATUS.with(&[&format!("{status:#010x}")]),
             LoginError::SealBroken => msg::SIGNATURE_INVALID.error(),
             LoginError::NotSealed => msg::NOT_ENCRYPTED_AS_CONFIGURED.error(),
             LoginError::LostToOlder => msg::ARBITRATION_NEW_LOST.error(),
@@ -226,26 +244,47 @@ impl LoginError {
             | LoginError::LostToNewer
             | LoginError::TimedOut(_)
             | LoginError::StreamEnded(_)
+            | LoginError::Windows(WindowsFailure::WrongDirection)
             | LoginError::Withdrawn(_) => AuditSubclass::LoginProtocolError,
-            LoginError::WindowsUnavailable(_)
+            LoginError::Windows(_)
+            | LoginError::NobodyOnTheNetwork(_)
             | LoginError::PeerRejected(_)
             | LoginError::OwnCertificate(_)
             | LoginError::PrivateKey(_)
             | LoginError::Exchange(_)
             | LoginError::KeyShare
+            | LoginError::ConfirmStatus(_)
             | LoginError::Confirmation => AuditSubclass::AuthenticationFailure,
-            LoginError::PeerCertificate(_) | LoginError::NoConnect { .. } => {
+            LoginError::PeerCertificate(_) | LoginError::NoLogin { .. } | LoginError::NoConnect { .. } => {
                 AuditSubclass::AuthorizationFailure
             }
         }
     }
 
-    /// Whether the method could not be carried out on this side, so that the next of the plan may be tried.
-    pub const fn is_method_unavailable(&self) -> bool {
-        matches!(
-            self,
-            LoginError::WindowsUnavailable(_) | LoginError::OwnCertificate(_) | LoginError::PrivateKey(_)
-        )
+    /// Whether the method could not be carried out, so that the next of the plan may be tried.
+    ///
+    /// A peer whose identity is refused is not, nor is one that breaks the protocol. Source: derived, *Transport
+    /// Security* (fallback after failed authentication); that a missing CONNECT is final is ours.
+    pub const fn is_authentication_failure(&self) -> bool {
+        match self {
+            LoginError::Windows(failure) => !matches!(
+                failure,
+                WindowsFailure::WrongDirection | WindowsFailure::Unexpected(_)
+            ),
+            LoginError::NobodyOnTheNetwork(_)
+            | LoginError::OwnCertificate(_)
+            | LoginError::PrivateKey(_)
+            | LoginError::Exchange(_) => true,
+            _ => false,
+        }
+    }
+
+    /// The account the failure is about, although nothing is proved: who the peer says it is.
+    pub fn account(&self) -> Option<String> {
+        match self {
+            LoginError::Windows(failure) => failure.account().map(ToString::to_string),
+            _ => None,
+        }
     }
 
     /// Who ended the connection.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::domain::LogonSession;
 use crate::types::{Guid, ServerAddress};
 
 use super::config::EndpointConfig;
@@ -27,6 +28,30 @@ pub struct LocalEndpoint {
     pub fips_mode: bool,
     /// The certificates imported into `master`.
     pub trusted: Vec<TrustedCertificate>,
+    pub windows: WindowsSide,
+}
+
+/// As whom this instance runs, and which Windows accounts it knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WindowsSide {
+    /// The service account as it prints, for those who must be told that it is nobody on the network.
+    pub account: String,
+    /// What it authenticates with; `None` for an account that cannot.
+    pub session: Option<LogonSession>,
+    /// Of its system; a host without a domain in a server network address is in this one.
+    pub dns_suffix: String,
+    /// The enabled logins `FROM WINDOWS` in `master`.
+    pub logins: Vec<WindowsLogin>,
+}
+
+/// A login of a Windows account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowsLogin {
+    pub name: String,
+    /// The account's security identifier, in its binary form.
+    pub sid: Vec<u8>,
+    /// Whether it may CONNECT to the endpoint (granted, owner, or sysadmin).
+    pub connect: bool,
 }
 
 /// The endpoint's own certificate with its private key.

@@ -2,6 +2,9 @@
 //!
 //! Only [`WaitArbitration`] can make a [`LoggedIn`], and only from what the earlier states proved, so holding one *is*
 //! the proof that its peer was authenticated and authorised. Deadlines and frames are `connection`'s.
+//!
+//! An attempt that fails to *authenticate* is followed by the second method of the plan, if there is one: the side that
+//! fails says *reject* and the initiator begins anew. A peer that is authenticated and not *authorised* gets no second one.
 
 use std::sync::Arc;
 
@@ -13,10 +16,10 @@ use crate::crypto::record::SECRET_BYTES;
 use crate::types::{EncryptionInUse, Guid, ServerAddress, WallTime};
 use crate::wire::DecodeError;
 use crate::wire::login::{
-    AlgorithmCode, Arbitration, AuthMethod, Confirmation, LevelCode, LoginMessage, Offer,
+    AlgorithmCode, Arbitration, AuthMethod, CONFIRMED, Confirmation, LevelCode, LoginMessage, Offer,
 };
 
-use super::auth::{self, Mechanism, Principal, Step};
+use super::auth::{self, Mechanism, NoController, Principal, Step};
 use super::config::{Algorithm, EncryptionLevel, EndpointRole, Method, WindowsMethod};
 use super::error::LoginError;
 use super::local::{LocalEndpoint, Side};
@@ -177,6 +180,18 @@ pub enum Action {
     /// Both directions are protected from the next frame on.
     Protect(RecordKeys),
     Arbitrate(PeerIdentity),
+    /// Ask the domain controller, then call [`Login::on_controller`].
+    AskController(Vec<u8>),
+    /// The configurations agree; these are the methods either side listed.
+    Negotiated {
+        local: Vec<String>,
+        remote: Vec<String>,
+    },
+    /// A method has failed and the next one is tried: nothing is proved any more.
+    FellBack {
+        method: Method,
+        error: LoginError,
+    },
 }
 
 /// A login under way.
@@ -185,6 +200,8 @@ pub enum Login {
     Offered(Offered),
     WaitLoginNegotiate(WaitLoginNegotiate),
     Isc(Isc),
+    WaitAscConfirm(WaitAscConfirm),
+    WaitReject(WaitReject),
     Asc(Asc),
     WaitIscConfirm(WaitIscConfirm),
     WaitAccepted(WaitAccepted),
@@ -211,24 +228,29 @@ impl Next {
 
 impl Login {
     /// The initiator speaks first.
-    pub fn initiate(local: Arc<LocalEndpoint>, stream: ChaCha20Rng, out: &mut Vec<Action>) -> Login {
-        let mut common = Common::new(Side::Initiator, local, stream);
+    pub fn initiate(
+        local: Arc<LocalEndpoint>,
+        far: String,
+        stream: ChaCha20Rng,
+        out: &mut Vec<Action>,
+    ) -> Login {
+        let mut common = Common::new(Side::Initiator, local, far, stream);
         common.say(LoginMessage::Offer(offer(&common.local)), out);
         Login::Offered(Offered { common })
     }
 
     /// The acceptor waits.
-    pub fn accept(local: Arc<LocalEndpoint>, stream: ChaCha20Rng) -> Login {
+    pub fn accept(local: Arc<LocalEndpoint>, far: String, stream: ChaCha20Rng) -> Login {
         Login::WaitLoginNegotiate(WaitLoginNegotiate {
-            common: Common::new(Side::Acceptor, local, stream),
+            common: Common::new(Side::Acceptor, local, far, stream),
         })
     }
 
     /// The method that is being tried, or was tried last.
     pub fn method(&self) -> Option<Method> {
         match self {
-            Login::Isc(isc) => isc.agreed.plan.get(isc.attempt).copied(),
-            Login::Asc(asc) => asc.agreed.plan.get(asc.attempt).copied(),
+            Login::Isc(isc) => Some(isc.attempt.method()),
+            Login::Asc(asc) => Some(asc.attempt.method()),
             _ => None,
         }
     }
@@ -236,9 +258,11 @@ impl Login {
     pub fn state(&self) -> LoginState {
         match self {
             Login::Offered(_) | Login::WaitLoginNegotiate(_) => LoginState::WaitLoginNegotiate,
-            Login::Isc(isc) if isc.attempt == 0 => LoginState::OneIsc,
+            Login::Isc(isc) if isc.attempt.is_first() => LoginState::OneIsc,
             Login::Isc(_) => LoginState::TwoIsc,
-            Login::Asc(asc) if asc.attempt == 0 => LoginState::OneAsc,
+            Login::WaitAscConfirm(_) => LoginState::WaitAscConfirm,
+            Login::WaitReject(_) => LoginState::WaitReject,
+            Login::Asc(asc) if asc.attempt.is_first() => LoginState::OneAsc,
             Login::Asc(_) => LoginState::TwoAsc,
             Login::WaitIscConfirm(_) => LoginState::WaitIscConfirm,
             Login::WaitAccepted(_) | Login::WaitValidation(_) => LoginState::WaitValidation,
@@ -257,17 +281,26 @@ impl Login {
         match (self, message) {
             (Login::Offered(s), LoginMessage::Answer(answer)) => s.on_answer(wall, &answer, out),
             (Login::WaitLoginNegotiate(s), LoginMessage::Offer(offer)) => s.on_offer(&offer, out),
-            (Login::Isc(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
-            (Login::Isc(s), LoginMessage::Reject) => s.on_reject(wall, out),
-            (Login::Asc(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
-            (Login::Asc(s), LoginMessage::Reject) => s.on_reject(),
+            (Login::Isc(s), LoginMessage::Token(token)) if !s.asked => s.on_token(wall, &token, out),
+            (Login::Isc(s), LoginMessage::Reject) if !s.asked => s.attempt.on_reject(wall, out),
+            (Login::WaitAscConfirm(s), LoginMessage::Confirm(status)) => s.on_confirm(status, out),
+            (Login::WaitAscConfirm(s), LoginMessage::Reject) => s.attempt.on_reject(wall, out),
+            // It was on its way when this side rejected.
+            (Login::WaitReject(s), LoginMessage::Confirm(_)) => Ok(Next::login(Login::WaitReject(s))),
+            (Login::WaitReject(s), LoginMessage::Reject) => s.on_reject(wall, out),
+            (Login::Asc(s), LoginMessage::Token(token)) if s.accepting.is_none() => {
+                s.on_token(wall, &token, out)
+            }
+            (Login::Asc(s), LoginMessage::Reject) if s.accepting.is_none() => s.attempt.on_reject(wall, out),
             (Login::WaitIscConfirm(s), LoginMessage::Token(token)) => s.on_token(wall, &token, out),
+            (Login::WaitIscConfirm(s), LoginMessage::Reject) => s.accepting.attempt.on_reject(wall, out),
             (Login::WaitAccepted(s), LoginMessage::Accepted(confirmation)) => {
                 s.on_accepted(&confirmation, out)
             }
             (Login::WaitValidation(s), LoginMessage::Validation(confirmation)) => {
                 s.on_validation(&confirmation, out)
             }
+            (Login::WaitValidation(s), LoginMessage::Reject) => s.attempt.on_reject(wall, out),
             (Login::WaitArbitration(s), LoginMessage::ArbitrationRequest(request)) => {
                 s.on_request(request, out)
             }
@@ -278,6 +311,23 @@ impl Login {
             }),
         }
     }
+
+    /// The domain controller's answer, or that there is none. Ignored by a login that has not asked.
+    pub fn on_controller(
+        self,
+        wall: WallTime,
+        answer: Result<&[u8], NoController>,
+        out: &mut Vec<Action>,
+    ) -> Result<Next, LoginError> {
+        match self {
+            Login::Isc(s) if s.asked => s.on_controller(wall, answer, out),
+            Login::Asc(Asc {
+                attempt,
+                accepting: Some(mechanism),
+            }) => Accepting { attempt, mechanism }.on_controller(wall, answer, out),
+            login => Ok(Next::login(login)),
+        }
+    }
 }
 
 /// What every state carries.
@@ -285,16 +335,19 @@ impl Login {
 struct Common {
     side: Side,
     local: Arc<LocalEndpoint>,
+    /// Where the peer is: the address that was connected to, or the one it came from.
+    far: String,
     stream: ChaCha20Rng,
     /// Offers and rejects as this side saw them.
     transcript: Sha256,
 }
 
 impl Common {
-    fn new(side: Side, local: Arc<LocalEndpoint>, stream: ChaCha20Rng) -> Self {
+    fn new(side: Side, local: Arc<LocalEndpoint>, far: String, stream: ChaCha20Rng) -> Self {
         Common {
             side,
             local,
+            far,
             stream,
             transcript: Sha256::new(),
         }
@@ -343,18 +396,26 @@ impl Common {
         }
     }
 
+    fn negotiated(&self, remote: &Offer) -> Action {
+        let names = |offer: &Offer| offer.methods.iter().map(ToString::to_string).collect();
+        Action::Negotiated {
+            local: names(&offer(&self.local)),
+            remote: names(remote),
+        }
+    }
+
     /// Closes the exchange: who the peer is, both confirmations, and the record keys, bound to the transcript.
     fn conclude(
         &self,
         mechanism: &dyn Mechanism,
-        agreed: &Agreed,
-        attempt: usize,
+        method: Method,
+        encryption: EncryptionInUse,
     ) -> Result<(Proved, Secrets), LoginError> {
         let unnamed = || LoginError::Exchange("it is finished without a peer".to_owned());
         let proved = Proved {
             principal: mechanism.peer().ok_or_else(unnamed)?,
-            method: agreed.plan[attempt],
-            encryption: agreed.encryption,
+            method: mechanism.method(method),
+            encryption,
         };
         let context = self.transcript.clone().finalize();
         let confirmation = |label| -> Result<Confirmation, LoginError> {
@@ -381,7 +442,7 @@ impl Common {
             own_confirmation: confirmation(own.0)?,
             far_confirmation: confirmation(far.0)?,
             keys: RecordKeys {
-                encryption: agreed.encryption,
+                encryption,
                 send: records(own.1)?,
                 receive: records(far.1)?,
             },
@@ -448,8 +509,9 @@ impl Offered {
         out: &mut Vec<Action>,
     ) -> Result<Next, LoginError> {
         let agreed = self.common.agree(answer)?;
+        out.push(self.common.negotiated(answer));
         self.common.note(&LoginMessage::Answer(answer.clone()));
-        begin_attempt(self.common, agreed, 0, wall, out)
+        Attempt::first(self.common, agreed).initiate(wall, out)
     }
 }
 
@@ -462,160 +524,305 @@ pub struct WaitLoginNegotiate {
 impl WaitLoginNegotiate {
     fn on_offer(mut self, remote: &Offer, out: &mut Vec<Action>) -> Result<Next, LoginError> {
         let agreed = self.common.agree(remote)?;
+        out.push(self.common.negotiated(remote));
         self.common.note(&LoginMessage::Offer(remote.clone()));
         self.common
             .say(LoginMessage::Answer(offer(&self.common.local)), out);
-        Ok(Next::login(Login::Asc(Asc {
-            common: self.common,
-            agreed,
-            attempt: 0,
-        })))
+        Ok(Attempt::first(self.common, agreed).await_initiator())
     }
 }
 
-/// Starts the first method from `attempt` on that this side can carry out; the peer is told of each it cannot.
-fn begin_attempt(
-    mut common: Common,
-    agreed: Agreed,
-    first: usize,
-    wall: WallTime,
-    out: &mut Vec<Action>,
-) -> Result<Next, LoginError> {
-    let mut failure = None;
-    for attempt in first..agreed.plan.len() {
-        let seed = common.seed();
-        let begun = auth::begin(agreed.plan[attempt], Side::Initiator, &common.local, seed, wall);
-        let mut mechanism = match begun {
-            Ok(mechanism) => mechanism,
-            Err(error) => {
-                common.say(LoginMessage::Reject, out);
-                failure = Some(error);
-                continue;
-            }
-        };
-        return match mechanism.step(wall, None)? {
-            Step::Continue(token) => {
-                out.push(Action::Send(LoginMessage::Token(token)));
-                Ok(Next::login(Login::Isc(Isc {
-                    common,
-                    agreed,
-                    attempt,
-                    mechanism,
-                })))
-            }
-            Step::Finished(_) => Err(LoginError::Exchange("it finished before it began".to_owned())),
-        };
-    }
-    let exhausted = agreed.plan.last().map_or("any", |m| m.desc());
-    Err(failure.unwrap_or(LoginError::PeerRejected(exhausted)))
-}
-
-/// Initiator: a security context is sent; the first or the second method of the plan.
+/// The method of the plan that is being tried.
 #[derive(Debug)]
-pub struct Isc {
+struct Attempt {
     common: Common,
     agreed: Agreed,
-    attempt: usize,
+    number: usize,
+}
+
+impl Attempt {
+    fn first(common: Common, agreed: Agreed) -> Self {
+        Attempt {
+            common,
+            agreed,
+            number: 0,
+        }
+    }
+
+    fn is_first(&self) -> bool {
+        self.number == 0
+    }
+
+    fn is_last(&self) -> bool {
+        self.number + 1 >= self.agreed.plan.len()
+    }
+
+    fn method(&self) -> Method {
+        self.agreed.plan[self.number]
+    }
+
+    /// Whether the acceptor confirms the initiator's security context before the initiator goes on: it may have to ask
+    /// somebody first, or may still prefer the next method.
+    fn is_confirmed(&self) -> bool {
+        !self.is_last() || matches!(self.method(), Method::Windows(_))
+    }
+
+    fn begin(&mut self, wall: WallTime) -> Result<Box<dyn Mechanism>, LoginError> {
+        let seed = self.common.seed();
+        let Common { side, local, far, .. } = &self.common;
+        auth::begin(self.method(), *side, local, far, seed, wall)
+    }
+
+    fn conclude(&self, mechanism: &dyn Mechanism) -> Result<(Proved, Secrets), LoginError> {
+        self.common
+            .conclude(mechanism, self.method(), self.agreed.encryption)
+    }
+
+    /// Initiator: sends the first security context of this method.
+    fn initiate(mut self, wall: WallTime, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        let begun = self.begin(wall);
+        match begun {
+            Ok(mut mechanism) => {
+                let step = mechanism.step(wall, None);
+                Isc {
+                    attempt: self,
+                    mechanism,
+                    asked: false,
+                }
+                .go_on(step, out)
+            }
+            Err(error) => self.give_up(error, out),
+        }
+    }
+
+    /// Acceptor: waits for the first security context of this method.
+    fn await_initiator(self) -> Next {
+        Next::login(Login::Asc(Asc {
+            attempt: self,
+            accepting: None,
+        }))
+    }
+
+    /// This side cannot authenticate by this method: on to the next, if that helps and there is one.
+    fn give_up(mut self, error: LoginError, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        let method = self.method();
+        match (self.is_last(), self.common.side) {
+            _ if !error.is_authentication_failure() => return Err(error),
+            // So that the acceptor knows that it is not the one at fault.
+            (true, Side::Initiator) => {
+                self.common.say(LoginMessage::Reject, out);
+                return Err(error);
+            }
+            (true, Side::Acceptor) => return Err(error),
+            (false, _) => {}
+        }
+        out.push(Action::FellBack { method, error });
+        self.common.say(LoginMessage::Reject, out);
+        match self.common.side {
+            Side::Initiator => Ok(Next::login(Login::WaitReject(WaitReject { attempt: self }))),
+            Side::Acceptor => {
+                self.number += 1;
+                Ok(self.await_initiator())
+            }
+        }
+    }
+
+    /// The peer cannot go on with this method, or has heard that this side cannot.
+    fn on_reject(mut self, wall: WallTime, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.common.note(&LoginMessage::Reject);
+        let error = LoginError::PeerRejected(self.method().desc());
+        if self.is_last() {
+            return Err(error);
+        }
+        let method = self.method();
+        out.push(Action::FellBack { method, error });
+        self.number += 1;
+        match self.common.side {
+            Side::Initiator => self.initiate(wall, out),
+            Side::Acceptor => {
+                self.common.say(LoginMessage::Reject, out);
+                Ok(self.await_initiator())
+            }
+        }
+    }
+}
+
+/// Initiator: a security context is sent, or about to be; the first or the second method of the plan.
+#[derive(Debug)]
+pub struct Isc {
+    attempt: Attempt,
     mechanism: Box<dyn Mechanism>,
+    /// The domain controller is asked, and the peer has nothing to say before it answers.
+    asked: bool,
 }
 
 impl Isc {
     fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
-        match self.mechanism.step(wall, Some(token))? {
-            Step::Continue(token) => {
+        let step = self.mechanism.step(wall, Some(token));
+        self.go_on(step, out)
+    }
+
+    fn on_controller(
+        mut self,
+        wall: WallTime,
+        answer: Result<&[u8], NoController>,
+        out: &mut Vec<Action>,
+    ) -> Result<Next, LoginError> {
+        self.asked = false;
+        let step = self.mechanism.answered(wall, answer);
+        self.go_on(step, out)
+    }
+
+    fn go_on(mut self, step: Result<Step, LoginError>, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        match step {
+            Ok(Step::Continue(token)) => {
                 out.push(Action::Send(LoginMessage::Token(token)));
                 Ok(Next::login(Login::Isc(self)))
             }
-            Step::Finished(token) => {
-                out.extend(token.map(|token| Action::Send(LoginMessage::Token(token))));
-                let (proved, secrets) =
-                    self.common
-                        .conclude(self.mechanism.as_ref(), &self.agreed, self.attempt)?;
-                out.push(Action::Proved(proved.clone()));
-                out.push(Action::Send(LoginMessage::Validation(secrets.own_confirmation)));
-                Ok(Next::login(Login::WaitAccepted(WaitAccepted {
-                    common: self.common,
-                    proved,
-                    secrets,
-                })))
+            Ok(Step::AskController(request)) => {
+                out.push(Action::AskController(request));
+                self.asked = true;
+                Ok(Next::login(Login::Isc(self)))
             }
+            Ok(Step::Finished(token)) => {
+                out.extend(token.map(|token| Action::Send(LoginMessage::Token(token))));
+                let wait = WaitAscConfirm {
+                    attempt: self.attempt,
+                    mechanism: self.mechanism,
+                };
+                match wait.attempt.is_confirmed() {
+                    true => Ok(Next::login(Login::WaitAscConfirm(wait))),
+                    false => wait.validate(out),
+                }
+            }
+            Err(error) => self.attempt.give_up(error, out),
         }
-    }
-
-    fn on_reject(mut self, wall: WallTime, out: &mut Vec<Action>) -> Result<Next, LoginError> {
-        self.common.note(&LoginMessage::Reject);
-        begin_attempt(self.common, self.agreed, self.attempt + 1, wall, out)
     }
 }
 
-/// Acceptor: waits for the first security context of the first or the second method of the plan.
+/// Initiator: has sent all of its security context; the acceptor confirms it, or rejects it.
+#[derive(Debug)]
+pub struct WaitAscConfirm {
+    attempt: Attempt,
+    mechanism: Box<dyn Mechanism>,
+}
+
+impl WaitAscConfirm {
+    fn on_confirm(self, status: u32, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        match status {
+            CONFIRMED => self.validate(out),
+            other => Err(LoginError::ConfirmStatus(other)),
+        }
+    }
+
+    fn validate(self, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        let (proved, secrets) = self.attempt.conclude(self.mechanism.as_ref())?;
+        out.push(Action::Proved(proved.clone()));
+        out.push(Action::Send(LoginMessage::Validation(secrets.own_confirmation)));
+        Ok(Next::login(Login::WaitAccepted(WaitAccepted {
+            common: self.attempt.common,
+            proved,
+            secrets,
+        })))
+    }
+}
+
+/// Initiator: has rejected the method under way, and waits for the acceptor to have noticed.
+#[derive(Debug)]
+pub struct WaitReject {
+    attempt: Attempt,
+}
+
+impl WaitReject {
+    fn on_reject(mut self, wall: WallTime, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.attempt.common.note(&LoginMessage::Reject);
+        self.attempt.number += 1;
+        self.attempt.initiate(wall, out)
+    }
+}
+
+/// Acceptor: waits for the first security context of a method, or for what the domain controller says of one.
 #[derive(Debug)]
 pub struct Asc {
-    common: Common,
-    agreed: Agreed,
-    attempt: usize,
+    attempt: Attempt,
+    accepting: Option<Box<dyn Mechanism>>,
 }
 
 impl Asc {
     fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
-        let seed = self.common.seed();
-        let method = self.agreed.plan[self.attempt];
-        match auth::begin(method, Side::Acceptor, &self.common.local, seed, wall) {
-            Ok(mechanism) => WaitIscConfirm {
-                common: self.common,
-                agreed: self.agreed,
-                attempt: self.attempt,
-                mechanism,
-            }
-            .on_token(wall, token, out),
-            Err(_) if self.attempt + 1 < self.agreed.plan.len() => {
-                self.common.say(LoginMessage::Reject, out);
-                self.attempt += 1;
-                Ok(Next::login(Login::Asc(self)))
-            }
-            Err(error) => Err(error),
+        let begun = self.attempt.begin(wall);
+        let attempt = self.attempt;
+        match begun {
+            Ok(mechanism) => Accepting { attempt, mechanism }.on_token(wall, token, out),
+            Err(error) => attempt.give_up(error, out),
         }
-    }
-
-    fn on_reject(mut self) -> Result<Next, LoginError> {
-        self.common.note(&LoginMessage::Reject);
-        let rejected = self.agreed.plan[self.attempt];
-        self.attempt += 1;
-        if self.attempt == self.agreed.plan.len() {
-            return Err(LoginError::PeerRejected(rejected.desc()));
-        }
-        Ok(Next::login(Login::Asc(self)))
     }
 }
 
 /// Acceptor: waits for the end of the initiator's security context.
 #[derive(Debug)]
 pub struct WaitIscConfirm {
-    common: Common,
-    agreed: Agreed,
-    attempt: usize,
-    mechanism: Box<dyn Mechanism>,
+    accepting: Accepting,
 }
 
 impl WaitIscConfirm {
+    fn on_token(self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        self.accepting.on_token(wall, token, out)
+    }
+}
+
+/// Acceptor: a security context is being accepted.
+#[derive(Debug)]
+struct Accepting {
+    attempt: Attempt,
+    mechanism: Box<dyn Mechanism>,
+}
+
+impl Accepting {
     fn on_token(mut self, wall: WallTime, token: &[u8], out: &mut Vec<Action>) -> Result<Next, LoginError> {
-        match self.mechanism.step(wall, Some(token))? {
-            Step::Continue(token) => {
+        let step = self.mechanism.step(wall, Some(token));
+        self.go_on(step, out)
+    }
+
+    fn on_controller(
+        mut self,
+        wall: WallTime,
+        answer: Result<&[u8], NoController>,
+        out: &mut Vec<Action>,
+    ) -> Result<Next, LoginError> {
+        let step = self.mechanism.answered(wall, answer);
+        self.go_on(step, out)
+    }
+
+    fn go_on(self, step: Result<Step, LoginError>, out: &mut Vec<Action>) -> Result<Next, LoginError> {
+        match step {
+            Ok(Step::Continue(token)) => {
                 out.push(Action::Send(LoginMessage::Token(token)));
-                Ok(Next::login(Login::WaitIscConfirm(self)))
+                Ok(Next::login(Login::WaitIscConfirm(WaitIscConfirm {
+                    accepting: self,
+                })))
             }
-            Step::Finished(token) => {
+            Ok(Step::AskController(request)) => {
+                out.push(Action::AskController(request));
+                Ok(Next::login(Login::Asc(Asc {
+                    attempt: self.attempt,
+                    accepting: Some(self.mechanism),
+                })))
+            }
+            Ok(Step::Finished(token)) => {
                 out.extend(token.map(|token| Action::Send(LoginMessage::Token(token))));
-                let (proved, secrets) =
-                    self.common
-                        .conclude(self.mechanism.as_ref(), &self.agreed, self.attempt)?;
+                if self.attempt.is_confirmed() {
+                    out.push(Action::Send(LoginMessage::Confirm(CONFIRMED)));
+                }
+                let (proved, secrets) = self.attempt.conclude(self.mechanism.as_ref())?;
                 out.push(Action::Proved(proved.clone()));
                 Ok(Next::login(Login::WaitValidation(WaitValidation {
-                    common: self.common,
+                    attempt: self.attempt,
                     proved,
                     secrets,
                 })))
             }
+            Err(error) => self.attempt.give_up(error, out),
         }
     }
 }
@@ -638,7 +845,7 @@ impl WaitAccepted {
 /// Acceptor: knows the initiator and waits for its confirmation.
 #[derive(Debug)]
 pub struct WaitValidation {
-    common: Common,
+    attempt: Attempt,
     proved: Proved,
     secrets: Secrets,
 }
@@ -646,15 +853,12 @@ pub struct WaitValidation {
 impl WaitValidation {
     fn on_validation(self, confirmation: &Confirmation, out: &mut Vec<Action>) -> Result<Next, LoginError> {
         self.secrets.check(confirmation)?;
-        if !self.proved.principal.connect {
-            return Err(LoginError::NoConnect {
-                user: self.proved.principal.name,
-            });
-        }
+        self.proved.principal.authorise()?;
         out.push(Action::Send(LoginMessage::Accepted(
             self.secrets.own_confirmation,
         )));
-        Ok(self.common.arbitrate(self.proved, self.secrets.keys, out))
+        let common = self.attempt.common;
+        Ok(common.arbitrate(self.proved, self.secrets.keys, out))
     }
 }
 

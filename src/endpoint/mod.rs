@@ -25,8 +25,13 @@
 //! login is authenticated and the traffic after it is not protected; whoever can write into the stream can write
 //! messages. That is what ENCRYPTION = DISABLED asks for.
 //!
-//! States WAIT ASC Confirm, WAIT REJECT and WAIT PRE-MASTER SECRET are documented and not entered: the certificate
-//! exchange confirms and keys in the messages above. Source: state names documented, transitions ours.
+//! Where the acceptor may have to ask its domain controller, or has another method left, the initiator does not go on to
+//! validation by itself: it is in WAIT ASC Confirm until *confirm* arrives. A side that cannot authenticate by a method of
+//! which there is a next one says *reject*; the initiator then is in WAIT REJECT until the acceptor has said so as well.
+//! A side whose domain controller is being asked stays in ONE (TWO) ISC or ASC.
+//!
+//! State WAIT PRE-MASTER SECRET is documented and not entered: the exchanges above key themselves. Source: state names
+//! documented, transitions ours.
 
 pub mod auth;
 pub mod config;

@@ -11,7 +11,7 @@ use super::client::ClientSession;
 use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::ddl::CertificateStep;
-use super::io::{DiskError, DiskReply, DiskTicket};
+use super::io::{ControllerTicket, DiskError, DiskReply, DiskTicket};
 use crate::error::{SqlError, msg};
 use crate::log::BackupPoint;
 use crate::tsql::ast::{self, Spanned, Statement};
@@ -62,6 +62,8 @@ pub enum Wait {
     Lock {
         database: DatabaseName,
     },
+    /// What the domain controller says.
+    Controller(ControllerTicket),
 }
 
 /// What a statement came to.
@@ -361,6 +363,11 @@ impl Instance {
         result: Result<DiskReply, DiskError>,
     ) {
         let outcome = self.after_disk(connection, then, result);
+        self.statement_answered(connection, outcome);
+    }
+
+    /// What a statement waited for outside the instance is there.
+    pub(super) fn statement_answered(&mut self, connection: ConnectionId, outcome: StatementResult) {
         let Some(running) = self.running(connection) else {
             return;
         };

@@ -30,6 +30,9 @@ pub const SA_ID: u32 = 1;
 /// The user `sa` is in `master`; owns what nobody else was named for.
 pub const DBO: &str = "dbo";
 
+/// The login of the account the instance runs under.
+pub const SERVICE_LOGIN_ID: u32 = 256;
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Login {
     pub name: String,
@@ -39,6 +42,9 @@ pub struct Login {
     pub created: WallTime,
     #[serde(default)]
     pub roles: BTreeSet<ServerRole>,
+    /// The security identifier of a Windows account; empty for other logins and where it could not be asked for.
+    #[serde(default)]
+    pub sid: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,6 +192,7 @@ impl Catalog {
             disabled: false,
             created: now,
             roles: BTreeSet::from([ServerRole::Sysadmin]),
+            sid: Vec::new(),
         };
         catalog.put_login(sa);
         catalog.save_identity();

@@ -12,12 +12,13 @@ use rand_core::Rng;
 use super::Instance;
 use super::batch::Wait;
 use super::catalog::{Endpoint, PrivateKey};
-use super::io::{CloseHow, ConnectError, ListenError, Listener, Output, StreamEnd};
+use super::controller::Question;
+use super::io::{CloseHow, ConnectError, ControllerError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
 use crate::endpoint::config::{Algorithm, EndpointState, Reading};
 use crate::endpoint::connection::{
-    ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, LoggedIn, OwnCertificate, PeerIdentity,
-    Side, TrustedCertificate,
+    ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, LoggedIn, NoController, OwnCertificate,
+    PeerIdentity, Side, TrustedCertificate, WindowsLogin, WindowsSide,
 };
 use crate::error::{SqlError, msg};
 use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
@@ -106,6 +107,8 @@ impl Instance {
         if self.config.options.fips {
             self.log_error(&msg::FIPS_MODE.error());
         }
+        self.advise_on_account();
+        self.register_spn(port);
         self.resume(&Wait::Listener);
     }
 
@@ -227,7 +230,23 @@ impl Instance {
             master_key_open: self.catalog.master_key_opens_by_itself(),
             fips_mode: self.config.options.fips,
             trusted: trusted.collect(),
+            windows: self.windows_side(),
         })
+    }
+
+    fn windows_side(&self) -> WindowsSide {
+        let known = self.catalog.logins().filter(|l| !l.sid.is_empty() && !l.disabled);
+        let logins = known.map(|l| WindowsLogin {
+            name: l.name.clone(),
+            sid: l.sid.clone(),
+            connect: self.catalog.may_connect(&l.name),
+        });
+        WindowsSide {
+            account: self.config.service.account.to_string(),
+            session: self.config.service.session.clone(),
+            dns_suffix: self.config.dns_suffix.clone(),
+            logins: logins.collect(),
+        }
     }
 
     pub(super) fn is_endpoint_started(&self) -> bool {
@@ -422,6 +441,9 @@ impl Instance {
                 ConnectionOutput::Arbitrate(peer) => self.arbitrate(id, peer),
                 ConnectionOutput::Online(logged_in) => self.on_peer_online(id, &logged_in),
                 ConnectionOutput::Message(bytes) => self.on_message(id, bytes),
+                ConnectionOutput::AskController(request) => {
+                    self.ask_controller(Question::Login { connection: id }, request);
+                }
                 ConnectionOutput::Emit(event) => self.emit(event),
                 ConnectionOutput::ErrorLog(error) => self.log_error(&error),
                 ConnectionOutput::Fail(failure) => {
@@ -430,6 +452,16 @@ impl Instance {
                 ConnectionOutput::Close { by, error } => self.drop_peer(id, close_how(by), by, error),
             }
         }
+    }
+
+    /// The domain controller has answered a login, or could not be asked.
+    pub(super) fn on_login_controller(&mut self, id: ConnectionId, answer: Result<Vec<u8>, ControllerError>) {
+        let Some(online) = self.endpoint.connections.get_mut(&id) else {
+            return;
+        };
+        let answer = answer.as_deref().map_err(|_| NoController);
+        online.connection.on_controller(self.now, answer);
+        self.pump(id);
     }
 
     fn drop_peer(&mut self, id: ConnectionId, how: Option<CloseHow>, by: ClosedBy, error: Option<SqlError>) {

@@ -5,6 +5,7 @@
 //! `Input::DiskDone` with its ticket, in that order. Source: ours.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,11 @@ pub enum Input<'a> {
         ticket: DiskTicket,
         result: Result<DiskReply, DiskError>,
     },
+    /// The answer to an `Output::AskController`, or why there is none.
+    ControllerAnswered {
+        ticket: ControllerTicket,
+        answer: Result<Vec<u8>, ControllerError>,
+    },
     /// The earliest `WakeAt` is due.
     Wake,
 }
@@ -95,6 +101,13 @@ pub enum Output {
     Disk {
         ticket: DiskTicket,
         request: DiskRequest,
+    },
+    /// Send a request to the domain controller over a connection of its own and wait for the answer, at most
+    /// [`CONTROLLER_DEADLINE`]; answered by `ControllerAnswered`.
+    AskController {
+        ticket: ControllerTicket,
+        controller: ServerAddress,
+        request: Vec<u8>,
     },
     Emit(Event),
     /// Call `handle(Wake)` at this time. Each supersedes the one before; `deadline` names what is waited for.
@@ -151,6 +164,27 @@ pub enum ListenError {
     AddressNotLocal,
     #[error("{0}")]
     Other(String),
+}
+
+/// Pairs a request to the domain controller with its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ControllerTicket(pub u64);
+
+/// How long the domain controller may take to answer, from the attempt to connect on ("controller deadline"). A login
+/// asks up to three times and has to stay within its own deadline. Source: ours.
+pub const CONTROLLER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why the domain controller gave no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ControllerError {
+    #[error("the system is a member of no domain that has a controller")]
+    NoDomain,
+    #[error(transparent)]
+    Connect(ConnectError),
+    #[error("no answer within {0} s")]
+    TimedOut(u64),
+    #[error("the connection ended before the answer: {0}")]
+    Broken(String),
 }
 
 /// Pairs a disk request with its answer.

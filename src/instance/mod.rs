@@ -14,6 +14,7 @@
 mod batch;
 mod catalog;
 mod client;
+mod controller;
 mod database;
 mod ddl;
 mod dml;
@@ -24,6 +25,7 @@ mod options;
 mod peers;
 mod purpose;
 mod select;
+mod service;
 mod trace;
 pub mod views;
 
@@ -38,10 +40,13 @@ use rand_core::SeedableRng;
 use batch::Wait;
 use catalog::Catalog;
 use client::ClientSession;
+use controller::Questions;
 use database::Database;
 use endpoint::EndpointRuntime;
 use io::{CloseHow, Core, DiskRequest, DiskTicket, Input, Listener, Output};
 use purpose::Purpose;
+
+pub use service::Service;
 
 use crate::error::{SqlError, msg};
 use crate::session::Witness;
@@ -60,6 +65,7 @@ pub struct InstanceConfig {
     pub dns_suffix: String,
     pub client_port: u16,
     pub options: InstanceOptions,
+    pub service: Service,
 }
 
 impl InstanceConfig {
@@ -85,6 +91,7 @@ struct Streams {
     keys: ChaCha8Rng,
     logins: ChaCha8Rng,
     salts: ChaCha8Rng,
+    controller: ChaCha8Rng,
 }
 
 impl Streams {
@@ -99,6 +106,7 @@ impl Streams {
             keys: stream(2),
             logins: stream(3),
             salts: stream(4),
+            controller: stream(5),
         }
     }
 }
@@ -116,6 +124,7 @@ pub struct Instance {
     witness_since: BTreeMap<Guid, DiskTicket>,
     endpoint: EndpointRuntime,
     trace: trace::Trace,
+    questions: Questions,
     clients: BTreeMap<ConnectionId, ClientSession>,
     client_listener_since: Option<WallTime>,
     pending: BTreeMap<DiskTicket, Purpose>,
@@ -170,6 +179,7 @@ impl Instance {
             witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
             trace: trace::Trace::default(),
+            questions: Questions::default(),
             clients: BTreeMap::new(),
             client_listener_since: None,
             pending: BTreeMap::new(),
@@ -231,6 +241,7 @@ impl Instance {
                 self.shut_down(&error);
             }
             Input::DiskDone { ticket, result } => self.on_disk_done(ticket, result),
+            Input::ControllerAnswered { ticket, answer } => self.on_controller_answered(ticket, answer),
             Input::Wake => {
                 self.wake = None;
                 self.wake_connections();
@@ -252,6 +263,7 @@ impl Instance {
         self.emit(InstanceEvent::Started {
             server_name: self.config.server_name.clone(),
         });
+        self.enter_service_login();
         let writes = self.catalog.take_writes();
         if !writes.is_empty() {
             self.disk(DiskRequest::Master { writes }, Purpose::Catalog);

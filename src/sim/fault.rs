@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::world::Meddling;
+use crate::domain::AccountName;
 use crate::types::InstanceName;
 
 /// One fault and its target. Its duration belongs to the step that fires it.
@@ -69,6 +70,25 @@ pub enum Fault {
     },
     /// A system's name no longer resolves.
     DnsLost { system: String },
+    /// An account of a domain is disabled, until it is enabled.
+    AccountDisabled { account: AccountName },
+    /// An account is locked out, until it is unlocked.
+    AccountLocked { account: AccountName },
+    /// An account has another password than its services were started with, until it is changed back.
+    PasswordChanged { account: AccountName },
+    /// The service principal name of an instance's endpoint is registered to nobody.
+    SpnRemoved { instance: InstanceName },
+    /// The service principal name of an instance's endpoint is registered to this account as well.
+    SpnDuplicated {
+        instance: InstanceName,
+        account: AccountName,
+    },
+    /// A domain no longer accepts the accounts of another.
+    TrustRemoved { domain: String, trusted: String },
+    /// The process of a domain's controller dies.
+    ControllerDown { domain: String },
+    /// A domain's controller takes this long for each answer.
+    ControllerSlow { domain: String, latency: Duration },
 }
 
 /// Which files a disk fault is about: those whose name contains this; all if it is empty.
@@ -121,7 +141,7 @@ pub enum PortSpec {
 }
 
 /// The names of the kinds, as scenarios and results write them.
-pub const KINDS: [&str; 25] = [
+pub const KINDS: [&str; 33] = [
     "drop",
     "reject",
     "cut",
@@ -147,6 +167,14 @@ pub const KINDS: [&str; 25] = [
     "bit_rot",
     "crash_at_write",
     "dns_lost",
+    "account_disabled",
+    "account_locked",
+    "password_changed",
+    "spn_removed",
+    "spn_duplicated",
+    "trust_removed",
+    "controller_down",
+    "controller_slow",
 ];
 
 impl Fault {
@@ -174,6 +202,14 @@ impl Fault {
             Fault::BitRot { .. } => "bit_rot",
             Fault::CrashAtWrite { .. } => "crash_at_write",
             Fault::DnsLost { .. } => "dns_lost",
+            Fault::AccountDisabled { .. } => "account_disabled",
+            Fault::AccountLocked { .. } => "account_locked",
+            Fault::PasswordChanged { .. } => "password_changed",
+            Fault::SpnRemoved { .. } => "spn_removed",
+            Fault::SpnDuplicated { .. } => "spn_duplicated",
+            Fault::TrustRemoved { .. } => "trust_removed",
+            Fault::ControllerDown { .. } => "controller_down",
+            Fault::ControllerSlow { .. } => "controller_slow",
         }
     }
 
@@ -228,6 +264,14 @@ impl fmt::Display for Fault {
             }
             Fault::ClockStep { system, by_millis } => write!(f, " {system} {by_millis:+}ms"),
             Fault::DiskSlow { system, latency } => write!(f, " {system} {latency:?}"),
+            Fault::AccountDisabled { account }
+            | Fault::AccountLocked { account }
+            | Fault::PasswordChanged { account } => write!(f, " {account}"),
+            Fault::SpnRemoved { instance } => write!(f, " {instance}"),
+            Fault::SpnDuplicated { instance, account } => write!(f, " {instance} {account}"),
+            Fault::TrustRemoved { domain, trusted } => write!(f, " {domain} in {trusted}"),
+            Fault::ControllerDown { domain } => write!(f, " {domain}"),
+            Fault::ControllerSlow { domain, latency } => write!(f, " {domain} {latency:?}"),
         }
     }
 }

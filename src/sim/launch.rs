@@ -5,6 +5,7 @@
 //! from a system called `operator`. Instances of one system share its disk: each keeps its databases in a folder of its
 //! own, while files that T-SQL names by path are the system's. Source: ours.
 
+mod domains;
 mod faults;
 mod instance_disk;
 mod playground;
@@ -44,6 +45,7 @@ use crate::types::{
     DatabaseName, InstanceName, Reply, ReplyItem, ServerAddress, Source, Timestamp, WorldEvent,
 };
 
+use domains::{Domains, service};
 use faults::Fired;
 use instance_disk::InstanceDisk;
 use playground::Playground;
@@ -67,12 +69,12 @@ const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Plays scenarios in the event-driven world. `K` is what an instance is made of.
 #[derive(Debug, Clone, Copy)]
 pub struct EventDriven<K> {
-    /// Makes one instance for one start: what it is, the DNS suffix of its system, a fresh seed.
+    /// Makes one instance for one start: everything there is, what it is, a fresh seed.
     pub boot: Boot<K>,
 }
 
 /// Makes an instance for one start.
-pub type Boot<K> = fn(&InstanceSpec, &str, [u8; 32]) -> K;
+pub type Boot<K> = fn(&Topology, &InstanceSpec, [u8; 32]) -> K;
 
 /// Plays scenarios inside `turmoil::Sim`, those whose faults it can do.
 #[derive(Debug, Clone, Copy)]
@@ -91,14 +93,15 @@ pub fn second_opinion() -> SecondOpinion<Instance> {
     SecondOpinion { boot }
 }
 
-fn boot(spec: &InstanceSpec, dns_suffix: &str, seed: [u8; 32]) -> Instance {
+fn boot(topology: &Topology, spec: &InstanceSpec, seed: [u8; 32]) -> Instance {
     let config = InstanceConfig {
         name: spec.name.clone(),
         server_name: spec.server_name(),
         system: spec.system.clone(),
-        dns_suffix: dns_suffix.to_owned(),
+        dns_suffix: topology.dns_suffix(&spec.system).unwrap_or_default().to_owned(),
         client_port: spec.client_port,
         options: spec.options.clone(),
+        service: service(topology, spec).expect("the scenario parser lets no name be declared twice"),
     };
     Instance::new(config, seed)
 }
@@ -246,8 +249,10 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             .iter()
             .map(|spec| (spec.name.clone(), clock_of(spec)));
         let clocks = RefCell::new(clocks.collect());
+        let domains = Domains::new(&topology, &Streams::new(seed))
+            .expect("the scenario parser lets no name be declared twice");
         Ok(KernelStage {
-            power: Power::new(kernel, topology, recorder, systems),
+            power: Power::new(kernel, topology, recorder, systems, domains),
             streams: Streams::new(seed),
             boot,
             operator,
@@ -290,12 +295,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     pub fn start(&self, name: &InstanceName) -> Result<(), String> {
         let spec = self.spec(name)?.clone();
         let system = self.system(&spec.system)?;
-        let suffix = self
-            .power
-            .topology
-            .dns_suffix(&spec.system)
-            .unwrap_or_default()
-            .to_owned();
+        let topology = self.power.topology.clone();
         let boot = self.boot;
         let power = self.power.clone();
         let recorder = self.power.recorder.clone();
@@ -306,7 +306,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             .power
             .kernel
             .start(system, name.as_str(), move |mut env: Seams<W>| async move {
-                let core = boot(&spec, &suffix, env.entropy.seed());
+                let core = boot(&topology, &spec, env.entropy.seed());
                 let disk = InstanceDisk::new(env.disk.clone(), spec.name.as_str());
                 let observer: Observer = {
                     let recorder = recorder.clone();
@@ -330,6 +330,46 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         Ok(())
     }
 
+    /// Start a domain's controller unless it runs; without power it starts when its system does.
+    fn start_controller(&self, domain: &str) -> Result<(), String> {
+        let runs = self
+            .power
+            .domains
+            .process_of(domain)
+            .is_some_and(|p| self.power.kernel.runs(p));
+        let system = self.power.domains.system_of(domain);
+        let system = system.ok_or_else(|| format!("the domain {domain} has no controller"))?;
+        if runs || self.power.is_dark(system) {
+            return Ok(());
+        }
+        let name = format!("controller of {domain}");
+        let main = self.power.domains.main::<W>(domain);
+        let process = self.power.kernel.start(self.system(system)?, &name, main);
+        self.power
+            .domains
+            .runs_as(domain, Some(process.map_err(|e| e.to_string())?));
+        self.power.tell(WorldEvent::ControllerUp {
+            domain: domain.to_owned(),
+        });
+        Ok(())
+    }
+
+    /// Whether it was alive.
+    fn kill_controller(&self, domain: &str) -> bool {
+        let killed = self
+            .power
+            .domains
+            .process_of(domain)
+            .is_some_and(|p| self.power.kernel.stop(p));
+        self.power.domains.runs_as(domain, None);
+        if killed {
+            self.power.tell(WorldEvent::ControllerDown {
+                domain: domain.to_owned(),
+            });
+        }
+        killed
+    }
+
     /// Whether it was alive.
     pub fn kill(&self, name: &InstanceName) -> bool {
         self.power.kill(name)
@@ -339,6 +379,10 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     fn power_on(&self, system: &str) -> Result<bool, String> {
         let was_down = self.power.on(system)?;
         if was_down {
+            let domains = self.power.domains.on(system);
+            domains
+                .iter()
+                .try_for_each(|domain| self.start_controller(domain))?;
             self.power
                 .instances_of(system)
                 .iter()
@@ -442,6 +486,10 @@ impl<W: Playground, K: Core + 'static> Stage for KernelStage<W, K> {
     }
 
     fn start_instances(&self) -> Result<(), String> {
+        let domains = self.power.domains.names();
+        domains
+            .iter()
+            .try_for_each(|domain| self.start_controller(domain))?;
         let instances: Vec<InstanceName> = self
             .power
             .topology

@@ -258,6 +258,19 @@ fn fault_keys(fault: &Fault) -> Vec<String> {
         Fault::DiskSlow { system, latency } => {
             vec![key("system", system), format!("latency = {}", time(*latency))]
         }
+        Fault::AccountDisabled { account }
+        | Fault::AccountLocked { account }
+        | Fault::PasswordChanged { account } => vec![key("account", &account.to_string())],
+        Fault::SpnRemoved { instance } => vec![key("instance", instance.as_str())],
+        Fault::SpnDuplicated { instance, account } => vec![
+            key("instance", instance.as_str()),
+            key("account", &account.to_string()),
+        ],
+        Fault::TrustRemoved { domain, trusted } => vec![key("domain", domain), key("trusted", trusted)],
+        Fault::ControllerDown { domain } => vec![key("domain", domain)],
+        Fault::ControllerSlow { domain, latency } => {
+            vec![key("domain", domain), format!("latency = {}", time(*latency))]
+        }
     }
 }
 

@@ -156,6 +156,8 @@ impl Writer {
             }
             WorldEvent::SystemDown { system } => self.indented(at, system, "system down"),
             WorldEvent::SystemUp { system } => self.indented(at, system, "system up"),
+            WorldEvent::ControllerUp { domain } => self.indented(at, domain, "domain controller started"),
+            WorldEvent::ControllerDown { domain } => self.indented(at, domain, "domain controller ended"),
             WorldEvent::ClearSessionMessage { from, to } => {
                 self.indented(
                     at,
@@ -281,6 +283,16 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
             text,
             ..
         } => format!("{connection} login failed: {number} {}", one_line(text)),
+        EndpointEvent::MethodFailed {
+            connection,
+            method,
+            number,
+            text,
+            ..
+        } => format!(
+            "{connection} {method} failed, the next method is tried: {number} {}",
+            one_line(text)
+        ),
         EndpointEvent::Closed { connection, by } => {
             let by = match by {
                 ClosedBy::Local => "here",
@@ -302,6 +314,7 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
         | EndpointEvent::Connected { .. }
         | EndpointEvent::Accepted { .. }
         | EndpointEvent::LoginState { .. }
+        | EndpointEvent::Negotiated { .. }
         | EndpointEvent::SessionTraffic { .. }
         | EndpointEvent::PingReceived { .. } => return None,
     };

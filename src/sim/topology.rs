@@ -1,22 +1,22 @@
-//! What a run consists of: a domain, systems, instances on systems, applications.
+//! What a run consists of: domains, systems, instances on systems, applications.
 //!
 //! Plain data as written in a scenario; knows no world. Endpoints and databases are not here: a run creates them with
 //! T-SQL, as a DBA would. Source: ours.
 
-use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
+use crate::domain::{AccountName, ServiceAccount};
 use crate::instance::InstanceOptions;
-use crate::types::{DatabaseName, InstanceName};
+use crate::types::{DatabaseName, InstanceName, ServerAddress};
 
 /// Everything that exists before the first batch of the set-up runs.
 ///
 /// Invariants (held by the scenario parser): names are unique without regard to case; every instance names a system of
-/// the list; no two instances of one system share a client port.
+/// the list; no two instances of one system share a client port; every account, domain and controller that is named
+/// exists.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Topology {
-    pub domain: Option<Domain>,
+    pub domains: Vec<Domain>,
     pub systems: Vec<SystemSpec>,
     pub instances: Vec<InstanceSpec>,
     pub clients: Vec<ClientSpec>,
@@ -25,26 +25,76 @@ pub struct Topology {
 impl Topology {
     /// What stands behind the name of a system in its fully qualified name, if anything does.
     pub fn dns_suffix(&self, system: &str) -> Option<&str> {
-        let own = self
-            .systems
+        let own = self.system(system).and_then(|s| s.dns_suffix.as_deref());
+        own.or(self.domain_of(system).map(|d| d.dns.as_str()))
+    }
+
+    fn system(&self, name: &str) -> Option<&SystemSpec> {
+        self.systems.iter().find(|s| s.name.eq_ignore_ascii_case(name))
+    }
+
+    pub fn domain(&self, name: &str) -> Option<&Domain> {
+        self.domains.iter().find(|d| d.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The domain a system is a member of.
+    pub fn domain_of(&self, system: &str) -> Option<&Domain> {
+        self.domain(self.system(system)?.domain.as_deref()?)
+    }
+
+    /// Every user account, and the computer account of every member.
+    pub fn account_names(&self) -> impl Iterator<Item = AccountName> {
+        let users = self
+            .domains
             .iter()
-            .find(|s| s.name.eq_ignore_ascii_case(system))
-            .and_then(|s| s.dns_suffix.as_deref());
-        own.or(self.domain.as_ref().map(|d| d.dns.as_str()))
+            .flat_map(|d| d.accounts.iter().map(|a| AccountName::new(&d.name, &a.name)));
+        let computers = self.systems.iter().filter_map(|s| {
+            let domain = s.domain.as_deref()?;
+            Some(AccountName::computer(domain, &s.name))
+        });
+        users.chain(computers)
+    }
+
+    /// Where the members of a domain ask its controller, if it has one.
+    pub fn controller_address(&self, domain: &Domain) -> Option<ServerAddress> {
+        let system = domain.controller.as_deref()?;
+        let host = match self.dns_suffix(system) {
+            Some(suffix) => format!("{system}.{suffix}"),
+            None => system.to_owned(),
+        };
+        Some(ServerAddress::new(host, CONTROLLER_PORT))
     }
 }
+
+/// The port a domain controller listens on: that of Kerberos.
+pub const CONTROLLER_PORT: u16 = 88;
 
 /// A Windows domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     /// NetBIOS name, the part before the backslash in `ADVENTURE\svc`.
     pub name: String,
-    /// DNS name; the suffix of every system that states none of its own.
+    /// DNS name; the suffix of every member that states none of its own.
     pub dns: String,
     /// The system that runs the domain controller, if the run needs one.
     pub controller: Option<String>,
-    /// User accounts and their passwords.
-    pub accounts: BTreeMap<String, String>,
+    /// User accounts. Computer accounts exist by themselves, one for each member.
+    pub accounts: Vec<AccountSpec>,
+    /// The domains whose accounts this one accepts.
+    pub trusts: Vec<String>,
+    /// Names of services that are registered from the start, and the account of this domain each belongs to.
+    pub spns: Vec<(String, String)>,
+}
+
+/// A user account of a domain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountSpec {
+    pub name: String,
+    pub password: String,
+    pub disabled: bool,
+    pub locked: bool,
+    /// Whether a service that runs under it may register its own service principal name.
+    pub registers_spn: bool,
 }
 
 /// A machine.
@@ -52,6 +102,8 @@ pub struct Domain {
 pub struct SystemSpec {
     /// NetBIOS name.
     pub name: String,
+    /// The domain it is a member of; `None` in a workgroup.
+    pub domain: Option<String>,
     pub dns_suffix: Option<String>,
     /// How far its wall clock is off at the start, in milliseconds; negative is behind.
     pub clock_offset_millis: i64,
@@ -78,51 +130,6 @@ impl InstanceSpec {
         match &self.instance_name {
             Some(instance) => format!("{}\\{}", self.system.to_uppercase(), instance.to_uppercase()),
             None => self.system.to_uppercase(),
-        }
-    }
-}
-
-/// The account an instance runs under. Source: documented, *The Database Mirroring Endpoint*, authentication types.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServiceAccount {
-    LocalSystem,
-    LocalService,
-    NetworkService,
-    /// `DOMAIN\user`.
-    Domain(String),
-    /// An account of the system alone.
-    Local(String),
-}
-
-impl ServiceAccount {
-    /// Reads `LocalSystem`, `NT AUTHORITY\NetworkService`, `DOMAIN\user`, `.\user`; a bare name is a local account.
-    pub fn parse(text: &str) -> ServiceAccount {
-        let bare = text
-            .strip_prefix("NT AUTHORITY\\")
-            .unwrap_or(text)
-            .replace(' ', "")
-            .to_ascii_lowercase();
-        match bare.as_str() {
-            "localsystem" | "system" => ServiceAccount::LocalSystem,
-            "localservice" => ServiceAccount::LocalService,
-            "networkservice" => ServiceAccount::NetworkService,
-            _ => match text.split_once('\\') {
-                Some((".", user)) => ServiceAccount::Local(user.to_owned()),
-                Some(_) => ServiceAccount::Domain(text.to_owned()),
-                None => ServiceAccount::Local(text.to_owned()),
-            },
-        }
-    }
-}
-
-impl fmt::Display for ServiceAccount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServiceAccount::LocalSystem => f.write_str("LocalSystem"),
-            ServiceAccount::LocalService => f.write_str("NT AUTHORITY\\LocalService"),
-            ServiceAccount::NetworkService => f.write_str("NT AUTHORITY\\NetworkService"),
-            ServiceAccount::Domain(name) => f.write_str(name),
-            ServiceAccount::Local(name) => write!(f, ".\\{name}"),
         }
     }
 }
@@ -171,23 +178,6 @@ impl Default for Mix {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn service_accounts_are_told_apart() {
-        assert_eq!(ServiceAccount::parse("Local System"), ServiceAccount::LocalSystem);
-        assert_eq!(
-            ServiceAccount::parse("NT AUTHORITY\\NetworkService"),
-            ServiceAccount::NetworkService
-        );
-        assert_eq!(
-            ServiceAccount::parse("ADVENTURE\\sql"),
-            ServiceAccount::Domain("ADVENTURE\\sql".into())
-        );
-        assert_eq!(
-            ServiceAccount::parse(".\\sql"),
-            ServiceAccount::Local("sql".into())
-        );
-    }
 
     #[test]
     fn a_named_instance_prints_after_its_system() {

@@ -116,6 +116,14 @@ pub enum WorldEvent {
     SystemUp {
         system: String,
     },
+    /// The process of a domain's controller began.
+    ControllerUp {
+        domain: String,
+    },
+    /// It ended, by itself or with its system.
+    ControllerDown {
+        domain: String,
+    },
     /// A stream carries session messages in clear (found by the wire tap; told once for each).
     ClearSessionMessage {
         from: String,
@@ -220,6 +228,21 @@ pub enum EndpointEvent {
     LoginState {
         connection: ConnectionId,
         state: String,
+    },
+    /// The two configurations agree. The lists hold the methods of either side, in its order.
+    Negotiated {
+        connection: ConnectionId,
+        accepted: bool,
+        local: Vec<String>,
+        remote: Vec<String>,
+    },
+    /// An authentication method failed, here or at the peer, and the next of the agreement is tried.
+    MethodFailed {
+        connection: ConnectionId,
+        accepted: bool,
+        method: String,
+        number: u32,
+        text: String,
     },
     /// The handshake is complete. `principal` is the login that was checked, `connect_granted` the acceptor's verdict.
     LoggedIn {

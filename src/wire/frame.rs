@@ -83,6 +83,7 @@ impl FrameType {
     pub const ACCEPTED: FrameType = FrameType(6);
     pub const ARBITRATION_REQUEST: FrameType = FrameType(7);
     pub const ARBITRATION_RESPONSE: FrameType = FrameType(8);
+    pub const CONFIRM: FrameType = FrameType(9);
     pub const PING: FrameType = FrameType(16);
     pub const SESSION: FrameType = FrameType(17);
     pub const CLIENT_HELLO: FrameType = FrameType(32);
@@ -101,6 +102,7 @@ impl FrameType {
             FrameType::ACCEPTED => "accepted",
             FrameType::ARBITRATION_REQUEST => "arbitration request",
             FrameType::ARBITRATION_RESPONSE => "arbitration response",
+            FrameType::CONFIRM => "confirm",
             FrameType::PING => "ping",
             FrameType::SESSION => "session message",
             FrameType::CLIENT_HELLO => "client hello",

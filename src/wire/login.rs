@@ -87,6 +87,9 @@ pub struct Arbitration {
     pub address: Option<ServerAddress>,
 }
 
+/// The status of a security context that was accepted.
+pub const CONFIRMED: u32 = 0;
+
 /// A proof that the sender holds the session key of exactly this login.
 pub type Confirmation = [u8; 32];
 
@@ -101,6 +104,8 @@ pub enum LoginMessage {
     Token(Vec<u8>),
     /// The current method cannot be carried out here; go on with the next of the agreement.
     Reject,
+    /// The acceptor has accepted the initiator's security context, if the status is [`CONFIRMED`].
+    Confirm(u32),
     /// The initiator's confirmation.
     Validation(Confirmation),
     /// The acceptor lets the initiator in, and confirms.
@@ -117,6 +122,7 @@ impl LoginMessage {
             LoginMessage::Answer(_) => FrameType::NEGOTIATE_ANSWER,
             LoginMessage::Token(_) => FrameType::TOKEN,
             LoginMessage::Reject => FrameType::REJECT,
+            LoginMessage::Confirm(_) => FrameType::CONFIRM,
             LoginMessage::Validation(_) => FrameType::VALIDATION,
             LoginMessage::Accepted(_) => FrameType::ACCEPTED,
             LoginMessage::ArbitrationRequest(_) => FrameType::ARBITRATION_REQUEST,
@@ -129,6 +135,7 @@ impl LoginMessage {
         match self {
             LoginMessage::Offer(offer) | LoginMessage::Answer(offer) => put_offer(&mut out, offer),
             LoginMessage::Token(token) => put_bytes(&mut out, token),
+            LoginMessage::Confirm(status) => out.extend_from_slice(&status.to_be_bytes()),
             LoginMessage::Validation(confirmation) | LoginMessage::Accepted(confirmation) => {
                 out.extend_from_slice(confirmation);
             }
@@ -155,6 +162,10 @@ impl LoginMessage {
                 (LoginMessage::Token(r.bytes(TOKEN_BYTES_MAX)?.to_vec()), r)
             }
             FrameType::REJECT => (LoginMessage::Reject, reader("reject")),
+            FrameType::CONFIRM => {
+                let mut r = reader("confirm");
+                (LoginMessage::Confirm(r.u32()?), r)
+            }
             FrameType::VALIDATION => {
                 let mut r = reader("validation");
                 (LoginMessage::Validation(r.array()?), r)
@@ -243,6 +254,8 @@ mod tests {
             LoginMessage::Answer(offer),
             LoginMessage::Token(vec![1, 2, 3]),
             LoginMessage::Reject,
+            LoginMessage::Confirm(CONFIRMED),
+            LoginMessage::Confirm(0x8009_030C),
             LoginMessage::Validation([1; 32]),
             LoginMessage::Accepted([2; 32]),
             LoginMessage::ArbitrationRequest(arbitration.clone()),

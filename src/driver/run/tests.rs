@@ -44,6 +44,10 @@ fn describe(input: &Input<'_>) -> String {
         Input::Listening { listener } => format!("listening {listener:?}"),
         Input::ListenFailed { error, .. } => format!("listen failed {error:?}"),
         Input::DiskDone { ticket, result } => format!("disk {} {}", ticket.0, result.is_ok()),
+        Input::ControllerAnswered { ticket, answer } => match answer {
+            Ok(answer) => format!("answer {} {}", ticket.0, String::from_utf8_lossy(answer)),
+            Err(error) => format!("answer {} {error}", ticket.0),
+        },
         Input::Wake => "wake".to_owned(),
     }
 }
@@ -413,6 +417,48 @@ fn connects_succeed_fail_and_can_be_taken_back() {
             "21000 failed conn#7 TimedOut".to_owned(),
         ];
         assert_eq!(bench.diary()[2..], expected);
+    });
+}
+
+#[test]
+fn the_domain_controller_answers_or_not_by_its_deadline() {
+    on_paused_time(async {
+        let bench = Bench::new();
+        bench.net.silence(9);
+        let controller = bench.net.listen(None, 88).await.unwrap();
+        spawn_local(async move {
+            // The first caller is answered late but in time, the second only listened to, the third cut short.
+            let (mut first, _) = controller.accept().await.unwrap();
+            let (_second, _) = controller.accept().await.unwrap();
+            let (third, _) = controller.accept().await.unwrap();
+            drop(third);
+            let mut asked = [0; 7];
+            first.read_exact(&mut asked).await.unwrap();
+            assert_eq!(&asked, b"\0\0\0\x03who");
+            sleep(Duration::from_secs(4)).await;
+            first.write_all(b"\0\0\0\x02").await.unwrap();
+            first.write_all(b"me").await.unwrap();
+            sleep(Duration::from_secs(60)).await;
+        });
+        let ask = |ticket, port| Output::AskController {
+            ticket: ControllerTicket(ticket),
+            controller: ServerAddress::new("dc", port),
+            request: b"who".to_vec(),
+        };
+        let _task = bench.start(move |_, input| match input {
+            Input::Start { .. } => vec![ask(1, 88), ask(2, 88), ask(3, 88), ask(4, 9), ask(5, 7)],
+            _ => vec![],
+        });
+        sleep(Duration::from_secs(30)).await;
+        let refused = ConnectError::Refused;
+        let expected = [
+            format!("0 answer 5 {refused}"),
+            "0 answer 3 the connection ended before the answer: end of the stream".to_owned(),
+            "4000 answer 1 me".to_owned(),
+            "5000 answer 2 no answer within 5 s".to_owned(),
+            "5000 answer 4 no answer within 5 s".to_owned(),
+        ];
+        assert_eq!(bench.diary()[1..], expected);
     });
 }
 

@@ -29,7 +29,7 @@ use super::super::error::{
     LoginError, OWN_CERTIFICATE_BYTES_MAX, OwnCertificateProblem, PeerCertificateProblem,
 };
 use super::super::local::{LocalEndpoint, Side};
-use super::{Mechanism, Principal, Step};
+use super::{Mechanism, NoController, Principal, Step};
 
 /// TLS wants a name; it is not sent, and nothing is checked against it.
 const NAME: &str = "endpoint.invalid";
@@ -119,6 +119,10 @@ impl Mechanism for CertificateExchange {
         }
     }
 
+    fn answered(&mut self, _: WallTime, _: Result<&[u8], NoController>) -> Result<Step, LoginError> {
+        Err(LoginError::Exchange("nobody was asked".to_owned()))
+    }
+
     fn export(&self, label: &'static str, context: &[u8], secret: &mut [u8]) -> Result<(), LoginError> {
         let exported = self
             .tls
@@ -141,6 +145,7 @@ impl Mechanism for CertificateExchange {
             .find(|t| t.der == shown.as_ref())?;
         Some(Principal {
             name: trusted.login.as_ref().unwrap_or(&trusted.owner_user).clone(),
+            has_login: trusted.login.is_some(),
             connect: trusted.login.is_some() && trusted.connect,
             certificate_id: Some(trusted.certificate_id),
             remote_user: None,

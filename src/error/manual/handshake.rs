@@ -45,7 +45,8 @@ manual! {
         ["Look at the service account on both sides; Local System, Local Service and accounts outside the domain cannot be used.",
          "Look at the domain controller, the trust and the service principal name.",
          "With certificates: look for 28036 and 28037 on the other side."]
-        states [66 "this side cannot carry out Windows authentication", 67 "the peer could not carry out the method"];
+        states [66 "this side cannot carry out Windows authentication", 67 "the peer could not carry out the method",
+         68 "Windows authentication failed on this side; its code and reason are quoted"];
     28032 Documented [Initiator, Acceptor]
         "Two connections of one direction joined the same peer; the older one stays and this one ends."
         [];
@@ -81,8 +82,7 @@ manual! {
         states [93 "in the exchange of tokens", 94 "in the confirmation"];
     28039 Documented [Initiator, Acceptor]
         "A token of Windows authentication does not belong to the package that was agreed."
-        ["Compare connection_auth_desc on both sides."]
-        not_raised 10 false "Tokens of another method are a wrong message: 28029 or 28040.";
+        ["Compare connection_auth_desc on both sides."];
     28040 Documented [Initiator, Acceptor]
         "Bytes on the endpoint's port do not have the form of a message."
         ["Look who calls the port: often a client, a browser or a scanner.", "The address of the caller stands in the message that quotes this one."]
@@ -121,9 +121,8 @@ manual! {
         "A sealed message does not verify: it was changed, repeated, left out or moved on its way."
         ["Somebody between the two changes what they send, or a device damages it.", "The connection ends and a new one is made by itself."];
     28070 Documented [Initiator, Acceptor]
-        "Windows authentication ended in an unexpected status."
-        ["Look at the service account and the domain controller."]
-        not_raised 10 false "The reasons of Windows authentication are told apart inside 28031.";
+        "The acceptor confirmed the security context with a status that says it did not accept it."
+        ["Look at the error log of the other side.", "Look whose program is at the other end."];
     28076 Documented [Instance]
         "It could not be read whether the system is in FIPS mode."
         ["Look at the system's settings."]
@@ -136,8 +135,7 @@ manual! {
         ["ALTER ENDPOINT with ALGORITHM AES, on both sides."];
     28079 Documented [Initiator, Acceptor]
         "A token of Windows authentication came from the side that should not send one."
-        ["Look whose program is at the other end."]
-        not_raised 10 false "Such a message is out of turn: 28029.";
+        ["Look whose program is at the other end: it may send back what it was sent."];
     28080 Documented [Statement, Instance]
         "The instance has no database mirroring endpoint."
         ["CREATE ENDPOINT on this instance; mirroring needs one on every partner and on the witness.", "A caller is refused by the operating system meanwhile: 9754."];
@@ -161,4 +159,10 @@ manual! {
         "The name that was looked up leads to a peer that is connected already; this connection ends."
         []
         not_raised 10 false "That is found out in the handshake: 28032.";
+    28190 Ours [Instance]
+        "The endpoint names Windows authentication, and the instance runs under Local System, Local Service or an account outside the domain."
+        ["Use certificates: CREATE CERTIFICATE, and name it in AUTHENTICATION on both sides.", "Or run the instance under a domain account, and give it a login and CONNECT on its peers."];
+    28191 Ours [Instance]
+        "The endpoint names Windows authentication and the instance runs under Network Service, which shows others its computer account."
+        ["On the peers: CREATE LOGIN [DOMAIN\\COMPUTER$] FROM WINDOWS, and GRANT CONNECT.", "Certificates are what the manual recommends for built-in accounts."];
 }

@@ -57,8 +57,7 @@ manual! {
         ["Look whether another process has the client port.", "Look whether the address exists on this system."];
     26037 Documented [Instance]
         "The service principal name could not be registered, so Kerberos cannot find this instance."
-        ["Register it with setspn, or let the service account do it.", "NTLM still works; see 28031."]
-        not_raised 10 true "Service principal names are declared, not registered at start.";
+        ["Register it with setspn, or let the service account do it.", "NTLM still works; see 28031."];
     26040 Documented [Instance]
         "Listening stopped because of a failure and is tried again."
         ["Look at the network."]
@@ -72,9 +71,8 @@ manual! {
         ["Look at the cluster's dependencies."]
         not_raised 16 true "There are no failover clusters here.";
     26059 Documented [Instance]
-        "The service principal name is registered."
-        []
-        not_raised 10 true "Service principal names are declared, not registered at start.";
+        "The service principal name of the endpoint is registered to the service account, so Kerberos finds it."
+        [];
     26062 Documented [Instance]
         "The configuration of the listening port is not valid."
         ["Look at the configuration."]

@@ -49,9 +49,15 @@ manual! {
     15247 Documented [Statement]
         "The caller lacks the permission or role that the statement needs."
         ["Run it as an administrator, or have the permission granted."];
+    15401 Documented [Statement]
+        "CREATE LOGIN FROM WINDOWS names an account that the domain controller does not know, or one of a domain that is not trusted."
+        ["Look at the spelling: DOMAIN\\user, or DOMAIN\\COMPUTER$ for a system.", "Look at the trust between the domains."];
     15403 Documented [Statement]
         "The server principal is not there, has no access, or the caller may not see it."
         ["Compare the name with sys.server_principals."];
+    15404 Documented [Statement]
+        "CREATE LOGIN FROM WINDOWS could not ask the domain controller about the account."
+        ["Look whether the controller runs and can be reached on port 88.", "Run the statement again."];
     15434 Documented [Statement]
         "A client is logged in as this login."
         ["End its connections, or DISABLE the login until they have ended."];

@@ -49,8 +49,7 @@ manual! {
         not_raised 10 false "28027 to 28048 tell the reasons apart.";
     9752 Documented [Acceptor]
         "The account of the remote server has no login here."
-        ["Create a login for the account and grant it CONNECT."]
-        not_raised 10 false "Quoted inside 28047 or 28048 by number 28034 or 28035.";
+        ["CREATE LOGIN for the account FROM WINDOWS in master and GRANT CONNECT on the endpoint.", "The account has a login: look at is_disabled in sys.server_principals, and whether the account was deleted and created again, which gives it another SID."];
     9754 Documented [Initiator]
         "The connection to the peer's port could not be opened. The operating system's reason is quoted."
         ["10061: nobody listens there. Look at the peer's state_desc, at its LISTENER_PORT, and for 9690 to 9693 in its log.",

@@ -317,6 +317,7 @@ mod tests {
                 disabled: false,
                 created: WallTime::default(),
                 roles: BTreeSet::new(),
+                sid: Vec::new(),
             });
         }
         catalog

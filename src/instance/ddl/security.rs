@@ -17,12 +17,7 @@ impl Instance {
         }
         let kind = match &create.source {
             LoginSource::Password { .. } => LoginKind::Sql,
-            LoginSource::Windows => {
-                if !name.contains('\\') {
-                    return Err(msg::LOGIN_INVALID.with(&[&name]));
-                }
-                LoginKind::Windows
-            }
+            LoginSource::Windows => return self.look_account_up(connection, create),
             LoginSource::Certificate(certificate) => {
                 if self.catalog.certificate(certificate.as_str()).is_none() {
                     return Err(msg::CANNOT_FIND.with(&[&"certificate", certificate]));
@@ -31,6 +26,33 @@ impl Instance {
             }
             LoginSource::AsymmetricKey(_) => return Err(msg::NOT_SUPPORTED.with(&[&"FROM ASYMMETRIC KEY"])),
         };
+        self.enter_login(connection, name, kind, Vec::new())
+    }
+
+    /// The account is known, or could not be asked about: its SID tells whether it has a login already.
+    pub(in crate::instance) fn enter_windows_login(
+        &mut self,
+        connection: ConnectionId,
+        name: &str,
+        sid: Vec<u8>,
+    ) -> StatementResult {
+        let is_known = self
+            .catalog
+            .logins()
+            .any(|l| l.name.eq_ignore_ascii_case(name) || (!sid.is_empty() && l.sid == sid));
+        if is_known {
+            return Err(msg::PRINCIPAL_EXISTS.with(&[&name]));
+        }
+        self.enter_login(connection, name, LoginKind::Windows, sid)
+    }
+
+    fn enter_login(
+        &mut self,
+        connection: ConnectionId,
+        name: &str,
+        kind: LoginKind,
+        sid: Vec<u8>,
+    ) -> StatementResult {
         let id = self.catalog.next_principal_id();
         let login = Login {
             name: name.to_owned(),
@@ -39,6 +61,7 @@ impl Instance {
             disabled: false,
             created: self.now.wall,
             roles: BTreeSet::new(),
+            sid,
         };
         self.catalog.put_login(login);
         // The right to log in comes with a login, the right to connect to the endpoint does not.

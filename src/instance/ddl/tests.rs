@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::instance::io::{
     Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input, ListenError, Listener, Output,
 };
-use crate::instance::{Instance, InstanceConfig, InstanceOptions};
+use crate::instance::{Instance, InstanceConfig, InstanceOptions, Service};
 use crate::types::Event;
 use crate::types::{ConnectionId, InstanceEvent, InstanceName, Now, Reply, ReplyItem, Timestamp, WallTime};
 use crate::wire::client::{CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse};
@@ -51,6 +51,7 @@ impl Bench {
             dns_suffix: String::new(),
             client_port: 1433,
             options,
+            service: Service::default(),
         };
         let mut bench = Bench {
             instance: Instance::new(config, [7; 32]),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::KernelStage;
+use super::domains;
 use super::playground::{Places, Playground};
 use crate::instance::io::Core;
 use crate::sim::fault::Fault;
@@ -14,6 +15,8 @@ pub(super) struct Fired<B> {
     broken: Vec<B>,
     /// Asks the kernel.
     felt: fn(&B) -> bool,
+    /// What was changed in a domain; it knows itself whether it was felt.
+    domain: Option<domains::Broken>,
     /// For faults that are felt by happening: whether it happened.
     happened: bool,
     mending: Mending<B>,
@@ -32,12 +35,16 @@ pub(super) enum Mending<B> {
         broken: Vec<B>,
     },
     Resume(InstanceName),
+    StartController(String),
+    Domain(domains::Mended),
 }
 
 impl<B> Fired<B> {
     /// Whether anything felt it.
     pub(super) fn took_effect(&self) -> bool {
-        self.happened || self.broken.iter().any(self.felt)
+        self.happened
+            || self.broken.iter().any(self.felt)
+            || self.domain.as_ref().is_some_and(domains::Broken::took_effect)
     }
 
     /// What to do to end it, once.
@@ -104,6 +111,27 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 };
                 Ok(Fired { mending, ..fired })
             }
+            Fault::ControllerDown { domain } => {
+                let mending = Mending::StartController(domain.clone());
+                Ok(Self::done(self.kill_controller(domain), mending))
+            }
+            Fault::AccountDisabled { .. }
+            | Fault::AccountLocked { .. }
+            | Fault::PasswordChanged { .. }
+            | Fault::SpnRemoved { .. }
+            | Fault::SpnDuplicated { .. }
+            | Fault::TrustRemoved { .. }
+            | Fault::ControllerSlow { .. } => {
+                let broken = self
+                    .power
+                    .domains
+                    .break_it(&self.power.topology, fault, port_of)?;
+                Ok(Fired {
+                    mending: Mending::Domain(broken.mended()),
+                    domain: Some(broken),
+                    ..Self::done(false, Mending::Nothing)
+                })
+            }
         }
     }
 
@@ -133,6 +161,8 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 down.filter(|instance| !self.is_alive(instance))
                     .try_for_each(|instance| self.start(&instance))
             }
+            Mending::StartController(domain) => self.start_controller(&domain),
+            Mending::Domain(mended) => self.power.domains.mend(&mended),
             Mending::Resume(instance) => {
                 if let Some(process) = self.power.process(&instance) {
                     self.power.kernel.resume(process);
@@ -146,6 +176,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
         Fired {
             broken: Vec::new(),
             felt: W::took_effect,
+            domain: None,
             happened,
             mending,
         }
@@ -169,6 +200,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             mending: Mending::Heal(broken.clone()),
             broken,
             felt: W::took_effect,
+            domain: None,
             happened: false,
         })
     }

@@ -258,7 +258,15 @@ impl Playground for Reference {
             | Fault::DiskFull { .. }
             | Fault::DiskTorn { .. }
             | Fault::BitRot { .. }
-            | Fault::CrashAtWrite { .. } => None,
+            | Fault::CrashAtWrite { .. }
+            | Fault::AccountDisabled { .. }
+            | Fault::AccountLocked { .. }
+            | Fault::PasswordChanged { .. }
+            | Fault::SpnRemoved { .. }
+            | Fault::SpnDuplicated { .. }
+            | Fault::TrustRemoved { .. }
+            | Fault::ControllerDown { .. }
+            | Fault::ControllerSlow { .. } => None,
         }
     }
 

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use super::domains::Domains;
 use super::playground::Playground;
 use crate::sim::fault::Crash;
 use crate::sim::topology::Topology;
@@ -22,6 +23,7 @@ pub(super) struct Power<W> {
     /// Systems without power.
     dark: Rc<RefCell<BTreeSet<String>>>,
     processes: Rc<RefCell<BTreeMap<InstanceName, ProcessId>>>,
+    pub(super) domains: Rc<Domains>,
 }
 
 impl<W: Playground> Power<W> {
@@ -30,6 +32,7 @@ impl<W: Playground> Power<W> {
         topology: Topology,
         recorder: Recorder,
         systems: BTreeMap<String, SystemId>,
+        domains: Domains,
     ) -> Self {
         Power {
             kernel,
@@ -38,6 +41,7 @@ impl<W: Playground> Power<W> {
             systems: Rc::new(systems),
             dark: Rc::default(),
             processes: Rc::default(),
+            domains: Rc::new(domains),
         }
     }
 
@@ -109,6 +113,12 @@ impl<W: Playground> Power<W> {
         for instance in alive {
             self.processes.borrow_mut().remove(&instance);
             self.tell(WorldEvent::ProcessKilled { instance });
+        }
+        for domain in self.domains.on(system) {
+            if self.domains.process_of(&domain).is_some() {
+                self.domains.runs_as(&domain, None);
+                self.tell(WorldEvent::ControllerDown { domain });
+            }
         }
         Ok(true)
     }

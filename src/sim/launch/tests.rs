@@ -24,7 +24,7 @@ impl Core for Mute {
     }
 }
 
-fn mute(spec: &InstanceSpec, _suffix: &str, _seed: [u8; 32]) -> Mute {
+fn mute(_: &Topology, spec: &InstanceSpec, _seed: [u8; 32]) -> Mute {
     Mute {
         server_name: spec.server_name(),
         told: true,
@@ -157,7 +157,7 @@ fn a_condition_that_never_holds_ends_the_steps_with_what_is_the_case() {
 
 #[test]
 fn a_panic_of_an_instance_fails_the_run() {
-    fn boot(_: &InstanceSpec, _: &str, _: [u8; 32]) -> Mute {
+    fn boot(_: &Topology, _: &InstanceSpec, _: [u8; 32]) -> Mute {
         panic!("no such luck")
     }
     let scenario = scenario("[[expect]]\non = \"far\"\nalive = true\n");

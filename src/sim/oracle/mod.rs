@@ -9,6 +9,7 @@ mod auto_failover_guard;
 mod both_copies_equal_when_quiet;
 mod clients_never_on_endpoint;
 mod failover_lsn_sound;
+mod fallback_order;
 mod heals_to_synchronized;
 mod history;
 mod log_prefix;
@@ -80,6 +81,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<auto_failover_guard::AutoFailoverGuard>::default(),
         Box::<required_never_clear::RequiredNeverClear>::default(),
         Box::<no_connect_no_session::NoConnectNoSession>::default(),
+        Box::<fallback_order::FallbackOrder>::default(),
         Box::<clients_never_on_endpoint::ClientsNeverOnEndpoint>::default(),
         Box::<heals_to_synchronized::HealsToSynchronized>::default(),
         Box::<lsn_order::LsnOrder>::default(),

@@ -11,10 +11,11 @@ use super::error::{Problem, ScenarioError, suggest};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
 use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
+use crate::domain::{AccountName, ServiceAccount};
 use crate::instance::{Edition, InstanceOptions, ListenerFailure, PortRange};
 use crate::sim::client::ADMINISTRATOR;
 use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, MiddleFault, PortSpec};
-use crate::sim::topology::{ClientSpec, Domain, InstanceSpec, Mix, ServiceAccount, SystemSpec, Topology};
+use crate::sim::topology::{AccountSpec, ClientSpec, Domain, InstanceSpec, Mix, SystemSpec, Topology};
 use crate::sim::world::Meddling;
 use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
 
@@ -27,6 +28,9 @@ pub(super) struct Base {
     pub database: Option<String>,
     pub setup: Vec<Setup>,
 }
+
+/// In place of a domain: the system is a member of none.
+const WORKGROUP: &str = "WORKGROUP";
 
 /// Longest a condition is waited for unless `within` says otherwise.
 const WITHIN_DEFAULT: Duration = Duration::from_secs(60);
@@ -120,6 +124,9 @@ pub(super) fn lower(
 
 /// The names a step may speak of.
 struct Names {
+    domains: Vec<String>,
+    /// User and computer accounts, `DOMAIN\\name`.
+    accounts: Vec<String>,
     systems: Vec<String>,
     instances: Vec<String>,
     clients: Vec<String>,
@@ -130,6 +137,11 @@ impl Names {
     fn of(base: &Base) -> Names {
         let topology = &base.topology;
         Names {
+            domains: topology.domains.iter().map(|d| d.name.clone()).collect(),
+            accounts: topology
+                .account_names()
+                .map(|account| account.to_string())
+                .collect(),
             systems: topology.systems.iter().map(|s| s.name.clone()).collect(),
             instances: topology
                 .instances
@@ -322,11 +334,11 @@ impl Lowering<'_> {
         if let Some(database) = &raw.database {
             base.database = Some(database.clone());
         }
+        for (name, domain) in &raw.domain {
+            self.add_domain(name, domain, base)?;
+        }
         for system in &raw.system {
             self.add_system(system, base)?;
-        }
-        if let Some(domain) = &raw.domain {
-            self.set_domain(domain, base)?;
         }
         for instance in &raw.instance {
             self.add_instance(instance, base)?;
@@ -335,42 +347,132 @@ impl Lowering<'_> {
             self.add_client(client, base)?;
         }
         let names = Names::of(base);
+        for (name, domain) in &raw.domain {
+            self.finish_domain(name, domain, &names, base)?;
+        }
+        self.check_accounts(raw, base)?;
         for setup in &raw.setup {
             base.setup.push(self.setup(setup, &names)?);
         }
         Ok(())
     }
 
-    fn set_domain(&self, raw: &Spanned<RawDomain>, base: &mut Base) -> Lowered<()> {
-        let domain = raw.get_ref();
-        if base.topology.domain.is_some() {
-            return Err(self.error(
-                raw.span(),
-                Problem::Duplicate {
-                    what: "domain",
-                    name: domain.name.clone(),
-                },
-                None,
-            ));
+    fn add_domain(&self, name: &Text, raw: &RawDomain, base: &mut Base) -> Lowered<()> {
+        self.unique("domain", name, &Names::of(base).domains)?;
+        if name.get_ref().eq_ignore_ascii_case(WORKGROUP) {
+            let hint = Some("the name stands for systems that are in no domain".into());
+            return Err(self.bad(name.span(), "name of a domain", name.get_ref(), hint));
         }
-        let names = Names::of(base);
-        base.topology.domain = Some(Domain {
-            name: domain.name.clone(),
-            dns: domain.dns.clone(),
-            controller: domain
-                .controller
-                .as_ref()
-                .map(|c| self.system(c, &names))
-                .transpose()?,
-            accounts: domain.accounts.clone(),
+        let mut accounts: Vec<AccountSpec> = Vec::new();
+        for (account, spec) in &raw.accounts {
+            let known: Vec<String> = accounts.iter().map(|a| a.name.clone()).collect();
+            self.unique("account", account, &known)?;
+            if account.get_ref().contains(['\\', '$']) {
+                let hint = Some("without the domain; computer accounts exist by themselves".into());
+                return Err(self.bad(account.span(), "name of an account", account.get_ref(), hint));
+            }
+            if spec.password.get_ref().is_empty() {
+                return Err(self.bad(spec.password.span(), "password", "", None));
+            }
+            accounts.push(AccountSpec {
+                name: account.get_ref().clone(),
+                password: spec.password.get_ref().clone(),
+                disabled: spec.disabled,
+                locked: spec.locked,
+                registers_spn: spec.registers_spn,
+            });
+        }
+        base.topology.domains.push(Domain {
+            name: name.get_ref().clone(),
+            dns: raw.dns.clone(),
+            controller: None,
+            accounts,
+            trusts: Vec::new(),
+            spns: Vec::new(),
         });
+        Ok(())
+    }
+
+    /// What a domain says of systems and other domains.
+    fn finish_domain(&self, name: &Text, raw: &RawDomain, names: &Names, base: &mut Base) -> Lowered<()> {
+        let controller = raw
+            .controller
+            .as_ref()
+            .map(|c| self.system(c, names))
+            .transpose()?;
+        let trusts = raw
+            .trusts
+            .iter()
+            .map(|t| self.name("domain", t, &names.domains))
+            .collect::<Lowered<Vec<_>>>()?;
+        let computers: Vec<String> = base
+            .topology
+            .systems
+            .iter()
+            .filter(|s| s.domain.as_ref() == Some(name.get_ref()))
+            .map(|s| format!("{}$", s.name.to_uppercase()))
+            .collect();
+        let Some(domain) = base
+            .topology
+            .domains
+            .iter_mut()
+            .find(|d| d.name == *name.get_ref())
+        else {
+            return Ok(());
+        };
+        let accounts = domain.accounts.iter().map(|a| a.name.clone());
+        let accounts: Vec<String> = accounts.chain(computers).collect();
+        for entry in &raw.spns {
+            let account = self.name("account", &entry.account, &accounts)?;
+            domain.spns.push((entry.spn.get_ref().clone(), account));
+        }
+        (domain.controller, domain.trusts) = (controller, trusts);
+        Ok(())
+    }
+
+    /// The domain a system is a member of: the one it names, or the only one there is.
+    fn membership(&self, written: Option<&Text>, of: &Text, base: &Base) -> Lowered<Option<String>> {
+        let domains = Names::of(base).domains;
+        match (written, domains.as_slice()) {
+            (Some(name), _) if name.get_ref().eq_ignore_ascii_case(WORKGROUP) => Ok(None),
+            (Some(name), _) => self.name("domain", name, &domains).map(Some),
+            (None, []) => Ok(None),
+            (None, [only]) => Ok(Some(only.clone())),
+            (None, _) => {
+                let hint = format!("there are several: name one of them, or {WORKGROUP}");
+                Err(self.error(of.span(), Problem::Missing("domain"), Some(hint)))
+            }
+        }
+    }
+
+    /// An account as it is declared.
+    fn account(&self, text: &Text, names: &Names) -> Lowered<AccountName> {
+        let known = self.name("account", text, &names.accounts)?;
+        AccountName::parse(&known)
+            .ok_or_else(|| self.bad(text.span(), "account (`DOMAIN\\\\name`)", text.get_ref(), None))
+    }
+
+    /// Service accounts of a domain must exist there.
+    fn check_accounts(&self, raw: &RawScenario, base: &Base) -> Lowered<()> {
+        for instance in &raw.instance {
+            let Some(written) = &instance.service_account else {
+                continue;
+            };
+            let Ok(ServiceAccount::Domain(account)) = ServiceAccount::parse(written.get_ref()) else {
+                continue;
+            };
+            let named = Spanned::new(written.span(), account.to_string());
+            self.account(&named, &Names::of(base))?;
+        }
         Ok(())
     }
 
     fn add_system(&self, raw: &RawSystem, base: &mut Base) -> Lowered<()> {
         self.unique("system", &raw.name, &Names::of(base).systems)?;
+        let domain = self.membership(raw.domain.as_ref(), &raw.name, base)?;
         base.topology.systems.push(SystemSpec {
             name: raw.name.get_ref().clone(),
+            domain,
             dns_suffix: raw.dns_suffix.clone(),
             clock_offset_millis: raw
                 .clock_offset
@@ -389,8 +491,10 @@ impl Lowering<'_> {
             Some(system) => self.system(system, &names)?,
             None => {
                 self.unique("system", &raw.name, &names.systems)?;
+                let domain = self.membership(None, &raw.name, base)?;
                 base.topology.systems.push(SystemSpec {
                     name: raw.name.get_ref().clone(),
+                    domain,
                     dns_suffix: None,
                     clock_offset_millis: 0,
                     clock_drift_ppm: 0,
@@ -423,7 +527,7 @@ impl Lowering<'_> {
             service_account: raw
                 .service_account
                 .as_ref()
-                .map_or(ServiceAccount::LocalSystem, |a| ServiceAccount::parse(a)),
+                .map_or(Ok(ServiceAccount::LocalSystem), |a| self.service_account(a))?,
             options: self.options(raw)?,
         });
         Ok(())
@@ -472,6 +576,13 @@ impl Lowering<'_> {
             listener: raw.listener.as_ref().map_or(Ok(default.listener), |l| {
                 self.choice(l, "kind of listener failure", &listener)
             })?,
+        })
+    }
+
+    fn service_account(&self, text: &Text) -> Lowered<ServiceAccount> {
+        ServiceAccount::parse(text.get_ref()).map_err(|_| {
+            let hint = "write 'DOMAIN\\user', 'NT AUTHORITY\\NETWORK SERVICE', 'LocalSystem', '.\\user'";
+            self.bad(text.span(), "service account", text.get_ref(), Some(hint.into()))
         })
     }
 
@@ -830,6 +941,14 @@ impl Lowering<'_> {
                 .map(|file| file.get_ref().clone())
                 .unwrap_or_default()
         };
+        let account = || match &f.account {
+            Some(account) => self.account(account, names),
+            None => Err(missing("account")),
+        };
+        let domain = |key, written: &Option<Text>| match written {
+            Some(domain) => self.name("domain", domain, &names.domains),
+            None => Err(missing(key)),
+        };
         let pair = || -> Lowered<(String, Vec<String>)> {
             let from = f.from.as_ref().ok_or_else(|| missing("from"))?;
             let to = f.to.as_ref().ok_or_else(|| missing("to"))?;
@@ -934,6 +1053,27 @@ impl Lowering<'_> {
                 latency: latency()?,
             },
             "disk_full" => Fault::DiskFull { system: system()? },
+            "account_disabled" => Fault::AccountDisabled { account: account()? },
+            "account_locked" => Fault::AccountLocked { account: account()? },
+            "password_changed" => Fault::PasswordChanged { account: account()? },
+            "spn_removed" => Fault::SpnRemoved {
+                instance: instance()?,
+            },
+            "spn_duplicated" => Fault::SpnDuplicated {
+                instance: instance()?,
+                account: account()?,
+            },
+            "trust_removed" => Fault::TrustRemoved {
+                domain: domain("domain", &f.domain)?,
+                trusted: domain("trusted", &f.trusted)?,
+            },
+            "controller_down" => Fault::ControllerDown {
+                domain: domain("domain", &f.domain)?,
+            },
+            "controller_slow" => Fault::ControllerSlow {
+                domain: domain("domain", &f.domain)?,
+                latency: latency()?,
+            },
             _ => Fault::DnsLost { system: system()? },
         };
         let lasts = match &f.lasts {
@@ -965,6 +1105,12 @@ impl Lowering<'_> {
             "disk_torn" => &["system", "scattered"],
             "bit_rot" => &["system", "file", "offset"],
             "crash_at_write" => &["system", "write", "kept", "how"],
+            "account_disabled" | "account_locked" | "password_changed" => &["account"],
+            "spn_removed" => &["instance"],
+            "spn_duplicated" => &["instance", "account"],
+            "trust_removed" => &["domain", "trusted"],
+            "controller_down" => &["domain"],
+            "controller_slow" => &["domain", "latency"],
             _ => &["system"],
         };
         let given = [
@@ -986,6 +1132,9 @@ impl Lowering<'_> {
             ("kept", f.kept.as_ref().map(Spanned::span)),
             ("how", f.how.as_ref().map(Spanned::span)),
             ("count", f.count.as_ref().map(Spanned::span)),
+            ("account", f.account.as_ref().map(Spanned::span)),
+            ("domain", f.domain.as_ref().map(Spanned::span)),
+            ("trusted", f.trusted.as_ref().map(Spanned::span)),
         ];
         for (key, span) in given {
             if let Some(span) = span

@@ -19,7 +19,8 @@ pub(super) struct RawScenario {
     pub until: Option<Text>,
     pub settle: Option<Text>,
     pub database: Option<String>,
-    pub domain: Option<Spanned<RawDomain>>,
+    #[serde(default)]
+    pub domain: BTreeMap<Text, RawDomain>,
     #[serde(default)]
     pub system: Vec<RawSystem>,
     #[serde(default)]
@@ -37,17 +38,44 @@ pub(super) struct RawScenario {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDomain {
-    pub name: String,
     pub dns: String,
     pub controller: Option<Text>,
     #[serde(default)]
-    pub accounts: BTreeMap<String, String>,
+    pub accounts: BTreeMap<Text, RawAccount>,
+    #[serde(default)]
+    pub trusts: Vec<Text>,
+    #[serde(default)]
+    pub spns: Vec<RawSpn>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAccount {
+    pub password: Text,
+    #[serde(default)]
+    pub disabled: bool,
+    #[serde(default)]
+    pub locked: bool,
+    #[serde(default = "yes")]
+    pub registers_spn: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSpn {
+    pub spn: Text,
+    pub account: Text,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSystem {
     pub name: Text,
+    pub domain: Option<Text>,
     pub dns_suffix: Option<String>,
     pub clock_offset: Option<Text>,
     pub clock_drift_ppm: Option<i64>,
@@ -60,7 +88,7 @@ pub(super) struct RawInstance {
     pub system: Option<Text>,
     pub instance_name: Option<String>,
     pub client_port: Option<Number>,
-    pub service_account: Option<String>,
+    pub service_account: Option<Text>,
     pub version: Option<Number>,
     pub edition: Option<Text>,
     pub fips: Option<bool>,
@@ -169,6 +197,9 @@ pub(super) struct RawFault {
     pub write: Option<Number>,
     pub kept: Option<Spanned<bool>>,
     pub how: Option<Text>,
+    pub account: Option<Text>,
+    pub domain: Option<Text>,
+    pub trusted: Option<Text>,
     pub count: Option<Number>,
     pub lasts: Option<Text>,
 }

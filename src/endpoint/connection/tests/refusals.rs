@@ -17,10 +17,25 @@ struct Refusal {
 
 /// Numbers of the handshake that are raised elsewhere, and where that is tested.
 const ELSEWHERE: &[(u32, &str)] = &[
+    (28039, "windows: a_token_of_another_package_is_named"),
     (28046, "an_audit_is_complete"),
     (28047, "an_audit_is_complete"),
     (28048, "an_audit_is_complete"),
     (28059, "a_key_share_that_is_none_is_named"),
+    (
+        28077,
+        "instance::ddl::tests::failure_map: an instance in FIPS mode says so",
+    ),
+    (
+        28070,
+        "windows: a_token_sent_back_and_a_bad_confirmation_have_numbers_of_their_own",
+    ),
+    (
+        28079,
+        "windows: a_token_sent_back_and_a_bad_confirmation_have_numbers_of_their_own",
+    ),
+    (28190, "scenario security/windows_local_system"),
+    (28191, "scenario security/windows_network_service"),
     (28080, "instance::ddl::tests: SET PARTNER without an endpoint"),
 ];
 

@@ -314,3 +314,28 @@ fn the_default_algorithm_is_the_versions() {
         assert_eq!(shown(supported), (code + 2).to_string(), "{version}");
     }
 }
+
+#[test]
+fn an_instance_in_fips_mode_says_so() {
+    for fips in [true, false] {
+        let options = InstanceOptions {
+            fips,
+            ..InstanceOptions::default()
+        };
+        let mut bench = Bench::start(options, BTreeMap::new());
+        let client = bench.client_as("sa");
+        let started = CREATE.replacen("AS TCP", "STATE = STARTED AS TCP", 1);
+        bench.begin(client, &started);
+        bench.answer_all();
+        bench.input(Input::Listening {
+            listener: Listener::Endpoint,
+        });
+        bench.begin(
+            client,
+            "SELECT COUNT(*) FROM sys.fn_trace_gettable(DEFAULT, DEFAULT) WHERE Error = 28077",
+        );
+        let reply = bench.clients[client].replies.pop_back().expect("it is answered");
+        let said = reply.rows().next().expect("a count")[0].to_string();
+        assert_eq!(said, i64::from(fips).to_string());
+    }
+}

@@ -187,6 +187,7 @@ impl Instance {
         database.session = Some(partner);
         database.session_since = since;
         database.links = Links::default();
+        database.dials = [None, None];
         self.begin_session(name);
         self.dials_changed = true;
     }
@@ -259,7 +260,7 @@ impl Instance {
                 SessionOutput::ErrorLog(error) => self.log_error(&error),
             }
         }
-        self.dials_changed |= self.wanted_dials_differ();
+        self.note_dials(name);
         self.apply_timeouts(name);
     }
 
@@ -388,15 +389,31 @@ impl Instance {
         }
         let sessions = self.databases.values().filter_map(|d| d.session.as_ref());
         sessions
-            .flat_map(|s| {
-                let partner = s.dials_partner().then(|| s.record().partner.clone());
-                partner.into_iter().chain(s.witness_address().cloned())
-            })
+            .flat_map(|s| dials_of(s).into_iter().flatten().cloned())
             .collect()
     }
 
-    fn wanted_dials_differ(&self) -> bool {
-        !self.endpoint.peers.is_wanted(&self.wanted_dials())
+    /// Look again at whom to dial if this session wants others than it did (with many sessions, looking at all of them
+    /// after every message would be most of the work). Another session may have reached them already.
+    fn note_dials(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let Some(session) = &database.session else { return };
+        let wanted = dials_of(session);
+        let before = database.dials.each_ref().map(Option::as_ref);
+        if wanted == before {
+            return;
+        }
+        let gained = wanted
+            .iter()
+            .zip(before)
+            .any(|(now, then)| now.is_some() && *now != then);
+        database.dials = wanted.map(Option::<&ServerAddress>::cloned);
+        self.dials_changed = true;
+        if gained {
+            self.update_links(name, LinkLoss::Hard);
+        }
     }
 
     /// Dial what sessions want and close what none wants any more.
@@ -924,6 +941,12 @@ impl Instance {
         let session = self.database(name.as_str())?.session.as_ref()?;
         Some(session.record().partner_name.clone()).filter(|n| !n.is_empty())
     }
+}
+
+/// Whom a session wants dialled: its partner and its witness.
+fn dials_of(session: &Partner) -> [Option<&ServerAddress>; 2] {
+    let partner = session.dials_partner().then(|| &session.record().partner);
+    [partner, session.witness_address()]
 }
 
 fn parse_address(text: &Text) -> Result<ServerAddress, SqlError> {

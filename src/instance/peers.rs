@@ -56,11 +56,6 @@ impl Peers {
         dropped
     }
 
-    /// Whether exactly `wanted` is dialled.
-    pub fn is_wanted(&self, wanted: &BTreeSet<ServerAddress>) -> bool {
-        self.dials.len() == wanted.len() && self.dials.keys().all(|a| wanted.contains(a))
-    }
-
     /// The surviving accepted connection of a peer.
     pub fn inbound(&self, peer: Guid) -> Option<ConnectionId> {
         self.inbound.get(&peer).copied()

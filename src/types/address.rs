@@ -52,8 +52,9 @@ impl ServerAddress {
         self.port
     }
 
-    fn key(&self) -> (String, u16) {
-        (self.host.to_ascii_lowercase(), self.port)
+    /// The host as it compares.
+    fn folded(&self) -> impl Iterator<Item = u8> {
+        self.host.bytes().map(|byte| byte.to_ascii_lowercase())
     }
 }
 
@@ -71,7 +72,8 @@ impl PartialOrd for ServerAddress {
 
 impl Ord for ServerAddress {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key().cmp(&other.key())
+        let hosts = self.folded().cmp(other.folded());
+        hosts.then(self.port.cmp(&other.port))
     }
 }
 

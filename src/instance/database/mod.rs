@@ -19,7 +19,8 @@ use crate::error::{SqlError, msg};
 use crate::log::{AppendError, BackupPoint, Log, LogBlock, LogRecord};
 use crate::session::{Partner, PartnerInput};
 use crate::types::{
-    ConnectionId, DatabaseName, Lsn, PartnerRole, RoleSequence, RowChange, SessionEvent, TransactionId,
+    ConnectionId, DatabaseName, Lsn, PartnerRole, RoleSequence, RowChange, ServerAddress, SessionEvent,
+    TransactionId,
 };
 
 /// Data file writes between two durable ones. What lies between is redone from the log after power loss.
@@ -40,6 +41,8 @@ pub struct Database {
     pub links: Links,
     /// The partner timeout, in seconds, that connections were last told.
     pub timeout_applied: u16,
+    /// Whom its session wanted dialled when it was last looked at: partner and witness.
+    pub dials: [Option<ServerAddress>; 2],
     /// Why the database cannot be trusted, if it cannot.
     pub suspect: Option<String>,
     /// What was found behind the last good block of the log when it was read, and will be overwritten.
@@ -82,6 +85,7 @@ impl Database {
             leaving: false,
             links: Links::default(),
             timeout_applied: 0,
+            dials: [None, None],
             suspect: None,
             tail_cut: None,
             tables_at: start,

@@ -14,6 +14,7 @@ use crate::driver::clock::Clock;
 use crate::driver::net::{Net, NetRead, NetStream, NetWrite};
 use crate::error::SqlError;
 use crate::instance::io::ConnectError;
+use crate::sim::connection_string::Provider;
 use crate::types::{InstanceName, Reply, ReplyItem, ServerAddress, Timestamp};
 use crate::wire::client::{
     CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse, ServerHello,
@@ -44,6 +45,7 @@ pub struct ConnectionString {
     pub application: String,
     /// For the whole of one `Connector::connect`. Default [`LOGIN_TIMEOUT`]; at least 5 s advised.
     pub login_timeout: Duration,
+    pub provider: Provider,
     /// Client ports by server name (`SYSTEM\INSTANCE`, as `@@SERVERNAME` says; any case): what the SQL Server Browser
     /// would be asked for. A name that is not here is `host`, `host,port` or `TCP://host:port`.
     pub browser: BTreeMap<String, ServerAddress>,
@@ -245,14 +247,16 @@ impl<N: Net, C: Clock> BatchClient<N, C> {
 /// the connector waits 100, 200, 400, 800 ms, then 1 s; silence has used up the time by itself. Without a failover
 /// partner an attempt may take all the time that is left. Source: documented.
 ///
-/// A connection tells the name of the current failover partner, which replaces the one known before, unless it is the
-/// initial partner itself: after a failover the two names stay two. Source: documented for the native client; the
-/// exception is ours.
+/// A connection tells the name of the current failover partner. The first successful one replaces what the application
+/// supplied; a later one replaces it again with the native client and never with the .NET provider. Never by the initial
+/// partner itself: after a failover the two names stay two. Source: documented; the exception is ours.
 pub struct Connector<N: Net, C: Clock> {
     net: N,
     clock: C,
     target: ConnectionString,
     failover_partner: Option<ServerAddress>,
+    /// A connection was made before.
+    connected: bool,
 }
 
 impl<N: Net, C: Clock> Connector<N, C> {
@@ -262,6 +266,7 @@ impl<N: Net, C: Clock> Connector<N, C> {
             clock,
             failover_partner: target.failover_partner.clone(),
             target,
+            connected: false,
         }
     }
 
@@ -325,6 +330,10 @@ impl<N: Net, C: Clock> Connector<N, C> {
     ) -> Result<ClientConnection<N, C>, ClientError> {
         let hello = self.target.hello();
         let connection = ClientConnection::open(&self.net, &self.clock, address, hello, budget).await?;
+        let before = std::mem::replace(&mut self.connected, true);
+        if before && self.target.provider == Provider::SqlClient {
+            return Ok(connection);
+        }
         let named = connection
             .failover_partner()
             .and_then(|name| self.target.resolve(name).ok());

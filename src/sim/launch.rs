@@ -18,7 +18,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::client::{BatchClient, ClientError, ConnectionString, LOGIN_TIMEOUT};
+use super::client::{BatchClient, ClientError, ConnectionString};
 use super::fault::Fault;
 use super::kernel::Seams;
 use super::oracle::CopyAtEnd;
@@ -402,7 +402,8 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             database: Some(client.database.as_str().to_owned()),
             login: client.login.clone(),
             application: client.name.clone(),
-            login_timeout: LOGIN_TIMEOUT,
+            login_timeout: client.login_timeout,
+            provider: client.provider,
             browser: self
                 .power
                 .topology
@@ -431,6 +432,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 read: client.mix.read,
             },
             first_transaction: index as u64 * TRANSACTIONS_PER_CLIENT + 1,
+            verify: client.verify,
             query_timeout: QUERY_TIMEOUT,
         })
     }

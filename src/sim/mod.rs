@@ -6,6 +6,7 @@
 //! `world` is the event-driven network, `client` and `workload` the applications on it. Source: ours.
 
 pub mod client;
+pub mod connection_string;
 pub mod echo;
 pub mod fault;
 pub mod kernel;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::connection_string::Provider;
 use crate::domain::{AccountName, ServiceAccount};
 use crate::instance::InstanceOptions;
 use crate::types::{DatabaseName, InstanceName, ServerAddress};
@@ -141,6 +142,9 @@ pub struct ClientSpec {
     /// The instance its connection string names.
     pub initial: InstanceName,
     pub failover_partner: Option<InstanceName>,
+    pub provider: Provider,
+    /// For one attempt to find the principal.
+    pub login_timeout: Duration,
     /// The port it asks for instead of the client port of the initial partner.
     pub port: Option<u16>,
     pub database: DatabaseName,
@@ -149,6 +153,8 @@ pub struct ClientSpec {
     /// Transactions a second.
     pub rate: u32,
     pub mix: Mix,
+    /// It finds out what became of an insert or update in doubt.
+    pub verify: bool,
     /// Since the end of the set-up; `None` waits for a `start_client` step.
     pub from: Option<Duration>,
     /// `None` is the end of the scenario.

@@ -3,7 +3,8 @@
 //! Every transaction has a number that is unique in the run and serves as its row's key or its unique value, so that an
 //! oracle can recompute from the trace alone which rows must exist. Two kinds of rows: *accounts*, which only transfers
 //! change after their insert, so that their sum is kept; and *orders*, which updates overwrite. The application opens a
-//! new connection after a loss and after any error; whether an in-doubt transaction happened it does not find out.
+//! new connection after a loss and after any error. Whether an in-doubt transaction happened no driver tells: an application
+//! that wants to know reads what it would have left behind, as its first transaction on the next connection.
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,8 @@ pub struct Workload {
     pub mix: Mix,
     /// Its transactions, and so its rows, are numbered from here; the ranges of two applications must not meet.
     pub first_transaction: u64,
+    /// It finds out what became of an insert or update in doubt.
+    pub verify: bool,
     /// How long it waits for an answer before it gives the connection up.
     pub query_timeout: Duration,
 }
@@ -180,6 +183,8 @@ pub struct Application<N: Net, C: Clock> {
     /// Rows whose insert was acknowledged.
     accounts: Vec<i64>,
     orders: Vec<i64>,
+    /// What it does not know the end of and will look for.
+    in_doubt: Option<Operation>,
 }
 
 impl<N: Net, C: Clock> Application<N, C> {
@@ -194,6 +199,7 @@ impl<N: Net, C: Clock> Application<N, C> {
             next_start: Timestamp::ZERO,
             accounts: Vec::new(),
             orders: Vec::new(),
+            in_doubt: None,
             workload,
         }
     }
@@ -258,7 +264,11 @@ impl<N: Net, C: Clock> Application<N, C> {
     async fn transact(&mut self, connection: &mut ClientConnection<N, C>, to: &InstanceName) -> bool {
         let transaction = self.next_transaction;
         self.next_transaction += 1;
-        let operation = self.draw(transaction);
+        let looked_for = self.in_doubt;
+        let operation = match looked_for {
+            Some(Operation::Insert { id, .. } | Operation::Update { id, .. }) => Operation::Read { id },
+            _ => self.draw(transaction),
+        };
         self.emit(ClientEvent::Submitted {
             transaction,
             to: to.clone(),
@@ -267,12 +277,32 @@ impl<N: Net, C: Clock> Application<N, C> {
         let batch = operation.batch(&self.workload.table);
         let answer = connection.execute(&batch, self.workload.query_timeout).await;
         let outcome = outcome(transaction, &operation, &answer);
+        self.find_out(&operation, &outcome);
         let acknowledged = matches!(outcome, ClientEvent::Acknowledged { .. });
         self.emit(outcome);
         if acknowledged {
             self.remember(&operation);
         }
         acknowledged
+    }
+
+    /// Keep in mind what is in doubt, until a read of its row says whether it happened.
+    fn find_out(&mut self, operation: &Operation, outcome: &ClientEvent) {
+        match (operation, outcome) {
+            (Operation::Read { .. }, ClientEvent::Acknowledged { values, .. }) => {
+                if let Some(insert @ Operation::Insert { value, .. }) = self.in_doubt.take()
+                    && values.first() == Some(&Some(value))
+                {
+                    self.remember(&insert);
+                }
+            }
+            (Operation::Insert { .. } | Operation::Update { .. }, ClientEvent::InDoubt { .. })
+                if self.workload.verify =>
+            {
+                self.in_doubt = Some(*operation);
+            }
+            _ => {}
+        }
     }
 
     fn draw(&mut self, transaction: u64) -> Operation {

@@ -85,6 +85,7 @@ pub fn target(failover_partner: Option<u16>) -> ConnectionString {
         login: "app".to_owned(),
         application: "orders".to_owned(),
         login_timeout: LOGIN_TIMEOUT,
+        provider: Provider::NativeClient,
         browser: BTreeMap::from([("BETA".to_owned(), ServerAddress::new("beta", B))]),
     }
 }
@@ -211,6 +212,71 @@ fn the_server_names_the_failover_partner_from_then_on() {
             Some(&ServerAddress::new("gamma", 7000))
         );
     });
+}
+
+#[test]
+fn the_net_provider_learns_the_failover_partner_once() {
+    on_paused_time(async {
+        let (net, clock) = (MemoryNet::default(), PausedClock::new());
+        let partner = Rc::new(RefCell::new(r"gamma,7000"));
+        let told = partner.clone();
+        serve(&net, A, move |_| hello("alpha", Some(*told.borrow()))).await;
+        let mut target = target(Some(9));
+        target.provider = Provider::SqlClient;
+        let mut connector = Connector::new(net, clock, target);
+        let gamma = ServerAddress::new("gamma", 7000);
+        for name in ["gamma,7000", "beta", "ALPHA,1433"] {
+            partner.replace(name);
+            connector.connect().await.expect("alpha serves");
+            assert_eq!(connector.failover_partner(), Some(&gamma), "{name}");
+        }
+    });
+}
+
+/// What the schedule of attempts is for each pair of partners and some login timeouts.
+#[test]
+fn the_schedule_of_attempts() {
+    let mut table = String::new();
+    for seconds in [5, 15, 30] {
+        for (what, silent) in [
+            ("both silent", [true, true]),
+            ("initial silent, failover partner inactive", [true, false]),
+            ("initial inactive, failover partner silent", [false, true]),
+            ("both inactive", [false, false]),
+        ] {
+            let attempts = schedule(seconds, silent);
+            table.push_str(&format!("login timeout {seconds} s, {what}\n"));
+            for line in attempts.chunks(8) {
+                let line: Vec<String> = line
+                    .iter()
+                    .map(|(at, port)| format!("{at:>6} {}", if *port == A { "initial" } else { "partner" }))
+                    .collect();
+                table.push_str(&format!("  {}\n", line.join("  ")));
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// When (ms) which port is tried until the login timeout has passed.
+fn schedule(login_timeout: u64, silent: [bool; 2]) -> Vec<(u128, u16)> {
+    let attempts = Rc::new(RefCell::new(Vec::new()));
+    let out = attempts.clone();
+    on_paused_time(async move {
+        let (net, clock) = (MemoryNet::default(), PausedClock::new());
+        for (port, silent) in [A, B].into_iter().zip(silent) {
+            match silent {
+                true => net.silence(port),
+                false => serve(&net, port, |_| inactive()).await,
+            }
+        }
+        let mut target = target(Some(B));
+        target.login_timeout = Duration::from_secs(login_timeout);
+        let connected = Connector::new(net.clone(), clock.clone(), target).connect().await;
+        assert!(connected.is_err());
+        out.replace(net.attempts(&clock));
+    });
+    attempts.take()
 }
 
 #[test]

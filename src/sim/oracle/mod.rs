@@ -9,6 +9,7 @@ mod auto_failover_guard;
 mod both_copies_equal_when_quiet;
 mod clients_never_on_endpoint;
 mod failover_lsn_sound;
+mod failover_only_one_database;
 mod fallback_order;
 mod heals_to_synchronized;
 mod history;
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<heals_to_synchronized::HealsToSynchronized>::default(),
         Box::<lsn_order::LsnOrder>::default(),
         Box::<failover_lsn_sound::FailoverLsnSound>::default(),
+        Box::<failover_only_one_database::FailoverOnlyOneDatabase>::default(),
         Box::<no_truncation_of_owed_log::NoTruncationOfOwedLog>::default(),
         Box::<rejoin_truncates_to_failover_lsn::RejoinTruncatesToFailoverLsn>::default(),
         Box::<both_copies_equal_when_quiet::BothCopiesEqualWhenQuiet>::default(),

@@ -183,16 +183,21 @@ impl Diagnostic for ScenarioError {
 /// `did you mean …?` if one of `known` is close to `name`, otherwise the list of what there is.
 pub(super) fn suggest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let known: Vec<&str> = known.into_iter().collect();
-    let wanted = name.to_ascii_lowercase();
-    let nearest = known
-        .iter()
-        .map(|k| (distance(&wanted, &k.to_ascii_lowercase()), *k))
-        .min();
-    match nearest {
-        Some((d, k)) if d <= 1 + wanted.chars().count() / 3 => Some(format!("did you mean `{k}`?")),
-        Some(_) => Some(format!("there are: {}", known.join(", "))),
-        None => None,
+    match near(name, known.iter().copied()) {
+        Some(near) => Some(format!("did you mean `{near}`?")),
+        None if known.is_empty() => None,
+        None => Some(format!("there are: {}", known.join(", "))),
     }
+}
+
+/// The one of `known` that is closest to `name`, if it is close.
+pub(super) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let wanted = name.to_ascii_lowercase();
+    let (far, nearest) = known
+        .into_iter()
+        .map(|k| (distance(&wanted, &k.to_ascii_lowercase()), k))
+        .min()?;
+    (far <= 1 + wanted.chars().count() / 3).then_some(nearest)
 }
 
 /// Levenshtein distance in characters.

@@ -1,14 +1,17 @@
 //! Where scenarios come from: files on disk, or the copies built into the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
 use super::Scenario;
-use super::error::{Problem, ScenarioError, suggest};
+use super::error::{Problem, ScenarioError, near, suggest};
 use super::lower::{Base, lower, lower_base, read};
 use super::raw::RawScenario;
+
+/// How many names a hint gives at most.
+const HINTS_MAX: usize = 3;
 
 /// The folder of shared topologies and set-ups; what is in it is extended, not run.
 pub const SHARED: &str = "_shared";
@@ -119,13 +122,37 @@ impl Library {
             .map(str::to_owned)
             .collect();
         match found.is_empty() {
-            true => Err(ScenarioError::whole(
-                wanted,
-                Problem::NotFound,
-                suggest(wanted, self.names()),
-            )),
+            true => Err(ScenarioError::whole(wanted, Problem::NotFound, self.hint(wanted))),
             false => Ok(found),
         }
+    }
+
+    /// What `wanted` may have meant: a name that is near, names that contain it, or else in which areas there are any.
+    fn hint(&self, wanted: &str) -> Option<String> {
+        if let Some(near) = near(wanted, self.names()) {
+            return Some(format!("did you mean `{near}`?"));
+        }
+        let lower = wanted.to_ascii_lowercase();
+        let containing: Vec<String> = self
+            .names()
+            .filter(|name| !lower.is_empty() && name.contains(&lower))
+            .take(HINTS_MAX)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        if !containing.is_empty() {
+            return Some(format!("did you mean {}?", containing.join(" or ")));
+        }
+        let areas: BTreeSet<&str> = self
+            .names()
+            .filter_map(|name| Some(name.split_once('/')?.0))
+            .collect();
+        let areas: Vec<&str> = areas.into_iter().collect();
+        (!areas.is_empty()).then(|| {
+            format!(
+                "`mirrorlab list` prints all names; they begin with {}",
+                areas.join(", ")
+            )
+        })
     }
 
     /// Parses and checks one scenario.
@@ -136,7 +163,7 @@ impl Library {
         let source = self
             .files
             .get(name)
-            .ok_or_else(|| ScenarioError::whole(name, Problem::NotFound, suggest(name, self.names())))?;
+            .ok_or_else(|| ScenarioError::whole(name, Problem::NotFound, self.hint(name)))?;
         let raw = read(&source.file, &source.text)?;
         let base = self.base_of(source, &raw, &mut vec![name.to_owned()])?;
         lower(name, &source.file, &source.text, &raw, base)

@@ -8,16 +8,18 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::error::{Problem, ScenarioError, suggest};
+use super::mirrored::{DATABASES_MAX, Mirrored, Partner};
 use super::raw::*;
 use super::units::{parse_duration, parse_seeds};
 use super::{Action, Begin, Condition, Expect, Expectation, Must, Outcome, Scenario, Setup, Step};
 use crate::domain::{AccountName, ServiceAccount};
 use crate::instance::{Edition, InstanceOptions, ListenerFailure, PortRange};
-use crate::sim::client::ADMINISTRATOR;
+use crate::sim::client::{ADMINISTRATOR, DEFAULT_PORT, LOGIN_TIMEOUT};
+use crate::sim::connection_string::{ConnectionText, ConnectionTextError, Provider};
 use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, MiddleFault, PortSpec};
 use crate::sim::topology::{AccountSpec, ClientSpec, Domain, InstanceSpec, Mix, SystemSpec, Topology};
 use crate::sim::world::Meddling;
-use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole};
+use crate::types::{DatabaseName, InstanceName, LinkState, MirroringState, PartnerRole, ServerAddress};
 
 type Lowered<T> = Result<T, ScenarioError>;
 
@@ -31,6 +33,9 @@ pub(super) struct Base {
 
 /// In place of a domain: the system is a member of none.
 const WORKGROUP: &str = "WORKGROUP";
+
+/// Where endpoints listen unless a `mirror` says otherwise; the port of the manual's examples.
+const ENDPOINT_PORT: u16 = 7022;
 
 /// Longest a condition is waited for unless `within` says otherwise.
 const WITHIN_DEFAULT: Duration = Duration::from_secs(60);
@@ -352,7 +357,8 @@ impl Lowering<'_> {
         }
         self.check_accounts(raw, base)?;
         for setup in &raw.setup {
-            base.setup.push(self.setup(setup, &names)?);
+            let pieces = self.setup(setup, &names, &base.topology)?;
+            base.setup.extend(pieces);
         }
         Ok(())
     }
@@ -604,23 +610,84 @@ impl Lowering<'_> {
                     )
                 })?,
         };
+        let target = self.target(raw, &names, &base.topology)?;
         base.topology.clients.push(ClientSpec {
             name: raw.name.get_ref().clone(),
-            initial: self.instance(&raw.initial, &names)?,
-            failover_partner: raw
-                .failover_partner
-                .as_ref()
-                .map(|p| self.instance(p, &names))
-                .transpose()?,
+            initial: target.initial,
+            failover_partner: target.failover_partner,
+            provider: raw.provider.as_ref().map_or(Ok(Provider::default()), |p| {
+                self.choice(p, "provider", &Provider::ALL)
+            })?,
+            login_timeout: target.login_timeout,
             port: raw.port.as_ref().map(|p| self.port(p)).transpose()?,
-            database: self.database(&raw.database, &names, raw.name.span())?,
-            login: raw.login.clone().unwrap_or_else(|| ADMINISTRATOR.to_owned()),
+            database: target.database,
+            login: target.login,
             rate,
             mix: self.mix(&raw.mix)?,
+            verify: raw.verify.unwrap_or_default(),
             from: raw.from.as_ref().map(|d| self.duration(d)).transpose()?,
             until: raw.until.as_ref().map(|d| self.duration(d)).transpose()?,
         });
         Ok(())
+    }
+
+    /// Whom a client asks for: from its connection string, or key by key.
+    fn target(&self, raw: &RawClient, names: &Names, topology: &Topology) -> Lowered<Target> {
+        let Some(written) = &raw.connection_string else {
+            let Some(initial) = &raw.initial else {
+                let hint = Some("name its `initial` partner, or write a `connection_string`".into());
+                return Err(self.error(raw.name.span(), Problem::Missing("initial"), hint));
+            };
+            let partner = raw.failover_partner.as_ref();
+            let timeout = raw.login_timeout.as_ref();
+            return Ok(Target {
+                initial: self.instance(initial, names)?,
+                failover_partner: partner.map(|p| self.instance(p, names)).transpose()?,
+                database: self.database(&raw.database, names, raw.name.span())?,
+                login: raw.login.clone().unwrap_or_else(|| ADMINISTRATOR.to_owned()),
+                login_timeout: timeout.map_or(Ok(LOGIN_TIMEOUT), |t| self.duration(t))?,
+            });
+        };
+        for (key, beside) in [
+            ("initial", &raw.initial),
+            ("failover_partner", &raw.failover_partner),
+            ("login_timeout", &raw.login_timeout),
+        ] {
+            if let Some(beside) = beside {
+                return Err(self.misplaced(beside.span(), key, "a client that has a `connection_string`"));
+            }
+        }
+        let text = written.get_ref();
+        let said: ConnectionText = text.parse().map_err(|e: ConnectionTextError| {
+            self.bad(written.span(), "connection string", text, Some(e.to_string()))
+        })?;
+        let server = |name: &str| {
+            let of = |spec: &&InstanceSpec| is_called(spec, topology, name);
+            let found = topology.instances.iter().find(of).map(|spec| spec.name.clone());
+            found.ok_or_else(|| {
+                let known: Vec<String> = topology.instances.iter().map(InstanceSpec::server_name).collect();
+                let problem = Problem::UnknownName {
+                    what: "server",
+                    name: name.to_owned(),
+                };
+                let hint = suggest(name, known.iter().map(String::as_str));
+                self.error(written.span(), problem, hint)
+            })
+        };
+        Ok(Target {
+            initial: server(&said.server)?,
+            failover_partner: said.failover_partner.as_deref().map(server).transpose()?,
+            database: match said.database {
+                Some(database) => DatabaseName::new(database),
+                None => self.database(&raw.database, names, raw.name.span())?,
+            },
+            login: raw
+                .login
+                .clone()
+                .or(said.login)
+                .unwrap_or_else(|| ADMINISTRATOR.to_owned()),
+            login_timeout: said.login_timeout,
+        })
     }
 
     fn mix(&self, raw: &Option<Spanned<RawMix>>) -> Lowered<Mix> {
@@ -660,35 +727,36 @@ impl Lowering<'_> {
         }
     }
 
-    fn setup(&self, raw: &Spanned<RawSetup>, names: &Names) -> Lowered<Setup> {
+    fn setup(&self, raw: &Spanned<RawSetup>, names: &Names, topology: &Topology) -> Lowered<Vec<Setup>> {
         let setup = raw.get_ref();
         let said: Vec<&str> = [
             ("sql", setup.sql.is_some()),
             ("copy_file", setup.copy_file.is_some()),
             ("wait", setup.wait.is_some()),
+            ("mirror", setup.mirror.is_some()),
         ]
         .into_iter()
         .filter_map(|(key, there)| there.then_some(key))
         .collect();
         self.exactly_one("[[setup]]", &said, raw.span())?;
+        if let (Some(on), Some(whose)) = (&setup.on, own_instances(setup)) {
+            return Err(self.misplaced(on.span(), "on", whose));
+        }
+        if let Some(mirror) = &setup.mirror {
+            let within = self.within(&setup.within)?;
+            return Ok(self.mirrored(mirror, within, names, topology)?.spelled_out());
+        }
         if let Some(wait) = &setup.wait {
-            if let Some(on) = &setup.on {
-                return Err(self.misplaced(
-                    on.span(),
-                    "on",
-                    "a `wait`: its condition has an `on` of its own",
-                ));
-            }
-            return Ok(Setup::Wait {
+            return Ok(vec![Setup::Wait {
                 condition: self.condition(wait, names)?,
                 within: self.within(&setup.within)?,
-            });
+            }]);
         }
         if let Some(within) = &setup.within {
-            return Err(self.misplaced(within.span(), "within", "anything but a `wait`"));
+            return Err(self.misplaced(within.span(), "within", "anything but a `wait` or a `mirror`"));
         }
         if let Some(copy) = &setup.copy_file {
-            return Ok(Setup::CopyFile {
+            return Ok(vec![Setup::CopyFile {
                 path: copy.path.clone(),
                 from: self.system(&copy.from, names)?,
                 to: copy
@@ -696,15 +764,78 @@ impl Lowering<'_> {
                     .iter()
                     .map(|to| self.system(to, names))
                     .collect::<Lowered<_>>()?,
-            });
+            }]);
         }
         match (&setup.on, &setup.sql) {
-            (Some(on), Some(sql)) => Ok(Setup::Sql {
+            (Some(on), Some(sql)) => Ok(vec![Setup::Sql {
                 on: self.instance(on, names)?,
                 sql: sql.get_ref().clone(),
-            }),
+            }]),
             _ => Err(self.error(raw.span(), Problem::Missing("on"), None)),
         }
+    }
+
+    fn mirrored(
+        &self,
+        raw: &Spanned<RawMirrored>,
+        within: Duration,
+        names: &Names,
+        topology: &Topology,
+    ) -> Lowered<Mirrored> {
+        let m = raw.get_ref();
+        let port = m.port.as_ref().map_or(Ok(ENDPOINT_PORT), |p| self.port(p))?;
+        let partner = |written: &Text| -> Lowered<Partner> {
+            let instance = self.instance(written, names)?;
+            let specs = &topology.instances;
+            let system = specs
+                .iter()
+                .find(|i| i.name == instance)
+                .map(|i| i.system.clone());
+            let system = system.unwrap_or_else(|| instance.as_str().to_owned());
+            let host = match topology.dns_suffix(&system) {
+                Some(suffix) => format!("{system}.{suffix}"),
+                None => system.clone(),
+            };
+            Ok(Partner {
+                endpoint: ServerAddress::new(host.as_str(), port),
+                instance,
+                system,
+            })
+        };
+        let (principal, mirror) = (partner(&m.principal)?, partner(&m.mirror)?);
+        if principal.instance == mirror.instance {
+            let hint = Some("the mirror is another instance than the principal".into());
+            return Err(self.bad(m.mirror.span(), "mirror", m.mirror.get_ref(), hint));
+        }
+        let count = self.unsigned(&m.databases, "number of databases")?;
+        if !(1..=DATABASES_MAX).contains(&count) {
+            let what = "number of databases from 1 to 1000";
+            return Err(self.bad(m.databases.span(), what, &count.to_string(), None));
+        }
+        let first = m
+            .first
+            .as_ref()
+            .map_or(Ok(1), |f| self.unsigned(f, "number of the first database"))?;
+        let prefix = m.prefix.as_ref().map_or("Db", |p| p.get_ref().as_str());
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        if let Some(written) = &m.prefix
+            && (prefix.is_empty() || !prefix.chars().all(plain))
+        {
+            let hint = Some("letters, digits and underscores: it is part of file names, too".into());
+            return Err(self.bad(written.span(), "prefix of database names", prefix, hint));
+        }
+        Ok(Mirrored {
+            prefix: prefix.to_owned(),
+            first,
+            count,
+            principal,
+            mirror,
+            witness: match &m.witness {
+                Some(witness) => Some(partner(witness)?.endpoint),
+                None => None,
+            },
+            within,
+        })
     }
 
     fn within(&self, within: &Option<Text>) -> Lowered<Duration> {
@@ -1407,6 +1538,43 @@ impl Lowering<'_> {
 /// The login named by `as`; the administrator if there is none.
 fn login_of(written: Option<&Text>) -> String {
     written.map_or_else(|| ADMINISTRATOR.to_owned(), |login| login.get_ref().clone())
+}
+
+/// Whom a client asks for.
+struct Target {
+    initial: InstanceName,
+    failover_partner: Option<InstanceName>,
+    database: DatabaseName,
+    login: String,
+    login_timeout: Duration,
+}
+
+/// Whether a connection string that says `name` means this instance: its server name, or its host (with or without the
+/// domain) and client port.
+fn is_called(spec: &InstanceSpec, topology: &Topology, name: &str) -> bool {
+    if spec.server_name().eq_ignore_ascii_case(name) {
+        return true;
+    }
+    let (host, port) = match name.split_once(',') {
+        Some((host, port)) => (host.trim(), port.trim().parse().ok()),
+        None => (name.trim(), Some(DEFAULT_PORT)),
+    };
+    let host = host.split('\\').next().unwrap_or(host);
+    let full = topology
+        .dns_suffix(&spec.system)
+        .map(|suffix| format!("{}.{suffix}", spec.system));
+    let own =
+        spec.system.eq_ignore_ascii_case(host) || full.is_some_and(|full| full.eq_ignore_ascii_case(host));
+    own && port == Some(spec.client_port)
+}
+
+/// The kind of set-up that names its instances itself, if it is one.
+fn own_instances(setup: &RawSetup) -> Option<&'static str> {
+    match (&setup.wait, &setup.mirror) {
+        (Some(_), _) => Some("a `wait`: its condition has an `on` of its own"),
+        (_, Some(_)) => Some("a `mirror`: it names principal and mirror"),
+        _ => None,
+    }
 }
 
 /// A value as a reply prints it.

@@ -8,6 +8,7 @@
 mod error;
 mod library;
 mod lower;
+mod mirrored;
 mod raw;
 mod units;
 

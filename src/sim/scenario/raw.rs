@@ -100,13 +100,17 @@ pub(super) struct RawInstance {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawClient {
     pub name: Text,
-    pub initial: Text,
+    pub connection_string: Option<Text>,
+    pub initial: Option<Text>,
     pub failover_partner: Option<Text>,
+    pub provider: Option<Text>,
+    pub login_timeout: Option<Text>,
     pub port: Option<Number>,
     pub database: Option<String>,
     pub login: Option<String>,
     pub rate: Option<Number>,
     pub mix: Option<Spanned<RawMix>>,
+    pub verify: Option<bool>,
     pub from: Option<Text>,
     pub until: Option<Text>,
 }
@@ -131,7 +135,20 @@ pub(super) struct RawSetup {
     pub sql: Option<Text>,
     pub copy_file: Option<RawCopy>,
     pub wait: Option<Spanned<RawCondition>>,
+    pub mirror: Option<Spanned<RawMirrored>>,
     pub within: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawMirrored {
+    pub databases: Number,
+    pub first: Option<Number>,
+    pub prefix: Option<Text>,
+    pub principal: Text,
+    pub mirror: Text,
+    pub witness: Option<Text>,
+    pub port: Option<Number>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -200,3 +200,88 @@ fn no_text_makes_the_parser_panic() {
         let _ = library.load("test/any").map_err(|e| e.report());
     });
 }
+
+/// What is wrong, and the hint.
+fn told(error: &ScenarioError) -> String {
+    format!("{error} {}", error.hint.as_deref().unwrap_or_default())
+}
+
+#[test]
+fn a_number_of_mirrored_databases_is_spelled_out_or_refused() {
+    let with = |more: &str| {
+        told(&error(&format!(
+            "[[setup]]\nmirror = {{ principal = \"alpha\", {more} }}\n"
+        )))
+    };
+    for (more, said) in [
+        ("mirror = \"beta\", databases = 0", "1 to 1000"),
+        ("mirror = \"beta\", databases = 1001", "1 to 1000"),
+        ("mirror = \"alpha\", databases = 2", "another instance"),
+        ("mirror = \"delta\", databases = 2", "delta"),
+        ("mirror = \"beta\", databases = 2, prefix = \"a b\"", "file names"),
+    ] {
+        let told = with(more);
+        assert!(told.contains(said), "{more}: {told}");
+    }
+    let stray = error(
+        "[[setup]]\non = \"alpha\"\nmirror = { principal = \"alpha\", mirror = \"beta\", databases = 1 }\n",
+    );
+    assert!(
+        stray.to_string().contains("it names principal and mirror"),
+        "{stray}"
+    );
+}
+
+#[test]
+fn a_client_is_told_its_partners_by_a_connection_string_or_key_by_key() {
+    let client = |rest: &str| format!("[[client]]\nname = \"app\"\n{rest}\n");
+    let scenario = load(&client(
+        r#"connection_string = 'Server=ALPHA;Failover Partner=beta.lab.example,1433;Database=Stock;Connect Timeout=7'"#,
+    ))
+    .unwrap_or_else(|e| panic!("{}", e.report()));
+    let app = &scenario.topology.clients[0];
+    assert_eq!(app.initial.as_str(), "alpha");
+    assert_eq!(
+        app.failover_partner.as_ref().map(InstanceName::as_str),
+        Some("beta")
+    );
+    assert_eq!(app.database.as_str(), "Stock");
+    assert_eq!(app.login_timeout, Duration::from_secs(7));
+    for (rest, said) in [
+        ("", "initial"),
+        ("connection_string = 'Server=alhpa'", "alhpa"),
+        (
+            "connection_string = 'Server=alpha;Failover Partner=beta'",
+            "Database=",
+        ),
+        (
+            "initial = \"alpha\"\nconnection_string = 'Server=alpha'",
+            "initial",
+        ),
+        ("initial = \"alpha\"\nprovider = \"jdbc\"", "jdbc"),
+    ] {
+        let told = told(&error(&client(rest)));
+        assert!(told.contains(said), "{rest}: {told}");
+    }
+}
+
+#[test]
+fn a_name_nobody_knows_is_answered_with_what_is_near() {
+    let hint = |wanted: &str| {
+        let error = Library::built_in().find(wanted).expect_err(wanted);
+        error.hint.clone().unwrap_or_default()
+    };
+    assert_eq!(
+        hint("failover/automatic_on_kil"),
+        "did you mean `failover/automatic_on_kill`?"
+    );
+    assert_eq!(
+        hint("automatic_on_power"),
+        "did you mean `failover/automatic_on_power_loss`?"
+    );
+    let far = hint("zzz");
+    assert!(
+        far.starts_with("`mirrorlab list` prints all names; they begin with client, "),
+        "{far}"
+    );
+}

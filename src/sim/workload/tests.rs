@@ -57,6 +57,7 @@ fn events(
             interval: Duration::from_millis(100),
             mix,
             first_transaction: 1_000,
+            verify: false,
             query_timeout: Duration::from_secs(2),
         };
         let rng = ChaCha8Rng::seed_from_u64(seed);
@@ -217,6 +218,7 @@ fn an_application_that_finds_no_server_says_so_and_stops_when_told() {
             interval: Duration::from_millis(100),
             mix: MIX,
             first_transaction: 1,
+            verify: false,
             query_timeout: Duration::from_secs(2),
         };
         let application = Application::new(workload, net, clock, ChaCha8Rng::seed_from_u64(1), observer);

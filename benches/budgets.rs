@@ -25,6 +25,8 @@ const SEEDS: u64 = 5;
 const MEMORY_MIB: f64 = 32.0;
 /// The argument that makes this program measure the memory of one scenario.
 const MEMORY_OF: &str = "--memory-of";
+/// The name by which the memory of the hundred databases is asked for.
+const HUNDRED: &str = "hundred databases";
 const SUITE_THREADS: usize = 2;
 const SUITE_SECONDS: f64 = 30.0;
 const TESTS_SECONDS: f64 = 180.0;
@@ -63,6 +65,7 @@ fn main() {
     echo();
     failover();
     idle();
+    hundred();
     memory();
     suite();
     cargo_test(tests);
@@ -143,6 +146,44 @@ fn idle() {
     );
 }
 
+/// A hundred mirrored databases are as cheap to leave alone as one, and one run of them stays within its memory.
+fn hundred() {
+    let (lasts, budget) = (3_600, format!(">= {IDLE_RATE:.0} v.s/s"));
+    let cost = |seconds| {
+        let loaded = scenario(&hundred_for(seconds));
+        best((1..=SEEDS).map(|seed| passing(&loaded, seed).1))
+    };
+    let (setup, whole) = (cost(0), cost(lasts));
+    let rate = f64::from(lasts) / (whole - setup).max(1e-9);
+    tell(
+        "idle, 100 databases",
+        format!("{rate:.0} v.s/s"),
+        budget,
+        rate >= IDLE_RATE,
+    );
+    println!("  (set-up of the hundred {:.0} ms)", setup * 1e3);
+    let budget = format!("<= {MEMORY_MIB:.0} MiB");
+    match memory_needed(HUNDRED) {
+        Some(mib) => tell(
+            "memory, 100 databases",
+            format!("{mib:.1} MiB"),
+            budget,
+            mib <= MEMORY_MIB,
+        ),
+        None => not_here("memory, 100 databases", &budget, "needs /proc/self/status"),
+    }
+}
+
+/// By how many MiB a process of its own grows that runs one scenario.
+fn memory_needed(name: &str) -> Option<f64> {
+    let run = Command::new(std::env::current_exe().ok()?)
+        .args([MEMORY_OF, name])
+        .output()
+        .ok()?;
+    let kib: f64 = String::from_utf8(run.stdout).ok()?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
 /// What a synchronized trio costs until its set-up is complete.
 fn setup_seconds() -> f64 {
     let only = scenario(&idle_for(0));
@@ -154,14 +195,7 @@ fn setup_seconds() -> f64 {
 fn memory() {
     let name = "memory of one run";
     let budget = format!("<= {MEMORY_MIB:.0} MiB");
-    let needs = |scenario: Scenario| {
-        let run = Command::new(std::env::current_exe().ok()?)
-            .args([MEMORY_OF, &scenario.name])
-            .output()
-            .ok()?;
-        let kib: f64 = String::from_utf8(run.stdout).ok()?.trim().parse().ok()?;
-        Some((kib / 1024.0, scenario.name))
-    };
+    let needs = |scenario: Scenario| Some((memory_needed(&scenario.name)?, scenario.name));
     let Some(needs) = built_in().into_iter().map(needs).collect::<Option<Vec<_>>>() else {
         return not_here(name, &budget, "needs /proc/self/status");
     };
@@ -173,9 +207,12 @@ fn memory() {
 
 /// Runs one scenario and prints by how many KiB the process grew at most.
 fn memory_of(name: &str) {
-    let scenario = Library::built_in()
-        .load(name)
-        .expect("the caller took a built-in name");
+    let scenario = match name {
+        HUNDRED => scenario(&hundred_for(60)),
+        name => Library::built_in()
+            .load(name)
+            .expect("the caller took a built-in name"),
+    };
     let launch = launch::instances();
     let before = status("VmRSS:");
     let run = run(&launch, &scenario, scenario.seeds[0]);
@@ -250,6 +287,15 @@ fn idle_for(seconds: u32) -> String {
     format!(
         "promise = \"A synchronized trio stays as it is.\"\nrisk = \"Nothing happens.\"\nsource = \"ours\"\n\
          extends = \"trio\"\nuntil = \"{seconds}s\"\n\n[[expect]]\nno_failover = true\n"
+    )
+}
+
+fn hundred_for(seconds: u32) -> String {
+    format!(
+        "promise = \"A hundred synchronized databases stay as they are.\"\nrisk = \"Nothing happens.\"\nsource = \"ours\"\n\
+         extends = \"trio_endpoints\"\nuntil = \"{seconds}s\"\n\n[[setup]]\n\
+         mirror = {{ databases = 100, principal = \"alpha\", mirror = \"beta\", witness = \"gamma\" }}\n\n\
+         [[expect]]\nno_failover = true\n"
     )
 }
 

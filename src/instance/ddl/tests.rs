@@ -3,6 +3,7 @@
 mod certificates;
 mod failure_map;
 mod permissions;
+mod views;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

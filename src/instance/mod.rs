@@ -262,6 +262,7 @@ impl Instance {
         }
         self.emit(InstanceEvent::Started {
             server_name: self.config.server_name.clone(),
+            instance: self.catalog.identity.arbitration_id,
         });
         self.enter_service_login();
         let writes = self.catalog.take_writes();

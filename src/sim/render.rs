@@ -235,7 +235,7 @@ fn consequence(event: &Event) -> Option<String> {
 
 fn instance(event: &InstanceEvent) -> Option<String> {
     match event {
-        InstanceEvent::Started { server_name } => Some(format!("instance {server_name} started")),
+        InstanceEvent::Started { server_name, .. } => Some(format!("instance {server_name} started")),
         InstanceEvent::Stopped { reason } => Some(format!("instance stopped: {}", one_line(reason))),
         InstanceEvent::ErrorLog { number, text, .. } => Some(format!("log {number} {}", one_line(text))),
         InstanceEvent::Deadline { name } => Some(format!("deadline: {name}")),

@@ -137,8 +137,10 @@ pub enum WorldEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum InstanceEvent {
+    /// `instance` is the identity its endpoint connections prove.
     Started {
         server_name: String,
+        instance: Guid,
     },
     /// It stopped by itself, because it can no longer keep its promises.
     Stopped {

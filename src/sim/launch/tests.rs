@@ -4,7 +4,7 @@ use super::*;
 use crate::instance::io::{Input, Output};
 use crate::sim::runner::{Verdict, run, run_twice};
 use crate::sim::scenario::Library;
-use crate::types::{Event, InstanceEvent, Now};
+use crate::types::{Event, Guid, InstanceEvent, Now};
 
 /// An instance that only tells that it was started.
 struct Mute {
@@ -20,7 +20,15 @@ impl Core for Mute {
     fn poll(&mut self) -> Option<Output> {
         let tell = !std::mem::replace(&mut self.told, true);
         let server_name = self.server_name.clone();
-        tell.then(|| Output::Emit(InstanceEvent::Started { server_name }.into()))
+        tell.then(|| {
+            Output::Emit(
+                InstanceEvent::Started {
+                    server_name,
+                    instance: Guid::NIL,
+                }
+                .into(),
+            )
+        })
     }
 }
 

@@ -14,6 +14,19 @@ pub(super) fn session_event(stamped: &Stamped) -> Option<(&InstanceName, &Sessio
     }
 }
 
+/// Whether a step's text has `ALTER DATABASE <database> SET <what> <option>` in it.
+pub(super) fn is_command(text: &str, database: &DatabaseName, what: &str, option: &str) -> bool {
+    let words: Vec<&str> = text
+        .split(|c: char| c.is_whitespace() || matches!(c, ';' | ':' | '[' | ']' | '"'))
+        .filter(|word| !word.is_empty())
+        .collect();
+    let wanted = ["ALTER", "DATABASE", database.as_str(), "SET", what, option];
+    words.windows(wanted.len()).any(|window| {
+        let mut both = window.iter().zip(wanted);
+        both.all(|(word, wanted)| word.eq_ignore_ascii_case(wanted))
+    })
+}
+
 /// Which instances are partners of which session.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {

@@ -6,25 +6,54 @@
 //! of each oracle show it both quiet and red. Source: documented, by page in each file.
 
 mod auto_failover_guard;
+mod automatic_failover_happens;
 mod both_copies_equal_when_quiet;
 mod clients_never_on_endpoint;
+mod commit_never_hangs;
+mod dual_serving_only_after_force;
+mod exposed_implies_witness_knows;
 mod failover_lsn_sound;
 mod failover_only_one_database;
 mod fallback_order;
+mod force_guard;
+mod force_loss_is_bounded;
+mod force_suspends;
+mod hard_error_is_immediate;
 mod heals_to_synchronized;
 mod history;
+mod legal_transitions_only;
+mod linearizable;
 mod log_prefix;
 mod lsn_order;
+mod manual_failover_atomic;
+mod manual_failover_guard;
 mod no_acked_commit_lost;
 mod no_connect_no_session;
+mod no_early_timeout;
+mod no_failover_after_total_loss;
+mod no_failover_unsynchronized;
+mod no_failover_while_witness_sees_principal;
+mod no_late_timeout;
 mod no_truncation_of_owed_log;
+mod off_is_final;
 mod one_acker_per_role_seq;
+mod one_principal_serving_with_witness;
+mod quorum_keeps_serving;
+mod quorum_loss_stops_serving;
+mod redo_before_open;
 mod rejoin_truncates_to_failover_lsn;
 mod required_never_clear;
+mod restart_needs_confirmation;
 mod role_seq_monotone;
+mod scene;
+mod serves_again_after_heal;
+mod suspend_is_sticky;
 mod sync_ack_means_both_hardened;
+mod timeout_clamp;
+mod witness_never_grants_two;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::types::{DatabaseName, InstanceName, Lsn, Stamped, Timestamp};
 
@@ -39,6 +68,19 @@ pub struct Violation {
     pub fingerprint: String,
     pub message: String,
     pub at: Timestamp,
+}
+
+impl Violation {
+    /// A violation that is the same for every occurrence between the same `parts`.
+    fn of(oracle: &'static str, parts: &[&dyn fmt::Display], message: String, at: Timestamp) -> Violation {
+        let names: String = parts.iter().map(|part| format!("/{part}")).collect();
+        Violation {
+            oracle,
+            fingerprint: format!("{oracle}{names}"),
+            message,
+            at,
+        }
+    }
 }
 
 /// What is known when the run is over, beside the trace.
@@ -91,6 +133,34 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<no_truncation_of_owed_log::NoTruncationOfOwedLog>::default(),
         Box::<rejoin_truncates_to_failover_lsn::RejoinTruncatesToFailoverLsn>::default(),
         Box::<both_copies_equal_when_quiet::BothCopiesEqualWhenQuiet>::default(),
+        Box::<automatic_failover_happens::AutomaticFailoverHappens>::default(),
+        Box::<dual_serving_only_after_force::DualServingOnlyAfterForce>::default(),
+        Box::<exposed_implies_witness_knows::ExposedImpliesWitnessKnows>::default(),
+        Box::<failover_only_one_database::FailoverOnlyOneDatabase>::default(),
+        Box::<force_guard::ForceGuard>::default(),
+        Box::<force_suspends::ForceSuspends>::default(),
+        Box::<hard_error_is_immediate::HardErrorIsImmediate>::default(),
+        Box::<legal_transitions_only::LegalTransitionsOnly>::default(),
+        Box::<manual_failover_atomic::ManualFailoverAtomic>::default(),
+        Box::<manual_failover_guard::ManualFailoverGuard>::default(),
+        Box::<no_early_timeout::NoEarlyTimeout>::default(),
+        Box::<no_failover_after_total_loss::NoFailoverAfterTotalLoss>::default(),
+        Box::<no_failover_unsynchronized::NoFailoverUnsynchronized>::default(),
+        Box::<no_failover_while_witness_sees_principal::NoFailoverWhileWitnessSeesPrincipal>::default(),
+        Box::<no_late_timeout::NoLateTimeout>::default(),
+        Box::<off_is_final::OffIsFinal>::default(),
+        Box::<one_principal_serving_with_witness::OnePrincipalServingWithWitness>::default(),
+        Box::<quorum_keeps_serving::QuorumKeepsServing>::default(),
+        Box::<quorum_loss_stops_serving::QuorumLossStopsServing>::default(),
+        Box::<redo_before_open::RedoBeforeOpen>::default(),
+        Box::<restart_needs_confirmation::RestartNeedsConfirmation>::default(),
+        Box::<serves_again_after_heal::ServesAgainAfterHeal>::default(),
+        Box::<suspend_is_sticky::SuspendIsSticky>::default(),
+        Box::<witness_never_grants_two::WitnessNeverGrantsTwo>::default(),
+        Box::<commit_never_hangs::CommitNeverHangs>::default(),
+        Box::<force_loss_is_bounded::ForceLossIsBounded>::default(),
+        Box::<linearizable::Linearizable>::default(),
+        Box::<timeout_clamp::TimeoutClamp>::default(),
     ]
 }
 

@@ -2,8 +2,9 @@
 
 use super::{End, Oracle, Violation};
 use crate::types::{
-    DatabaseName, Event, Guid, InstanceName, Lsn, MirroringState, PartnerRole, ServerAddress, SessionEvent,
-    Source, Stamped, SwitchKind, Timestamp, TransactionId, WorldEvent,
+    ClosedBy, ConnectionId, DatabaseName, EncryptionInUse, EndpointEvent, Event, Guid, InstanceEvent,
+    InstanceName, Lsn, MirroringState, PartnerRole, ServerAddress, SessionEvent, Source, Stamped, SwitchKind,
+    Timestamp, TransactionId, WorldEvent,
 };
 
 pub(super) fn db() -> DatabaseName {
@@ -199,4 +200,155 @@ pub(super) fn assert_red<O: Oracle + Default>(events: &[Stamped], oracle: &str) 
     let violations = judge::<O>(events);
     assert_eq!(violations.len(), 1, "{violations:?}");
     assert_eq!(violations[0].oracle, oracle);
+}
+
+/// The identity of an instance in hand-made histories.
+fn identity(who: &str) -> Guid {
+    Guid::from_bytes([who.as_bytes()[0]; 16])
+}
+
+fn started(second: u64, who: &str) -> Stamped {
+    let event = InstanceEvent::Started {
+        server_name: who.to_uppercase(),
+        instance: identity(who),
+    };
+    on(second, who, event)
+}
+
+/// `who` has a connection to `peer` that is logged in.
+pub(super) fn joined(second: u64, who: &str, connection: u64, peer: &str) -> Stamped {
+    let event = EndpointEvent::LoggedIn {
+        connection: ConnectionId(connection),
+        peer: identity(peer),
+        accepted: false,
+        principal: format!("{peer}_login"),
+        authentication: "CERTIFICATE".into(),
+        encryption: EncryptionInUse::None,
+        local_level: "SUPPORTED".into(),
+        connect_granted: true,
+    };
+    on(second, who, event)
+}
+
+/// The number of the connection that `who` has to `peer` in [`pair_connected`] and [`trio`].
+fn connection(who: &str, peer: &str) -> u64 {
+    u64::from(who.as_bytes()[0]) * 1_000 + u64::from(peer.as_bytes()[0])
+}
+
+/// `who` loses its connection to `peer`; the other side does not notice.
+pub(super) fn parted(second: u64, who: &str, peer: &str) -> [Stamped; 1] {
+    parted_by(second, who, peer, ClosedBy::Reset)
+}
+
+pub(super) fn parted_by(second: u64, who: &str, peer: &str, by: ClosedBy) -> [Stamped; 1] {
+    let connection = ConnectionId(connection(who, peer));
+    [on(second, who, EndpointEvent::Closed { connection, by })]
+}
+
+/// alpha is principal and serves, beta mirror, connected and synchronized.
+pub(super) fn pair_connected() -> Vec<Stamped> {
+    let mut events = vec![started(0, "alpha"), started(0, "beta"), started(0, "gamma")];
+    events.extend(pair());
+    events.push(on(0, "alpha", serving(true, 1)));
+    for (one, other) in [("alpha", "beta"), ("beta", "alpha")] {
+        events.push(joined(0, one, connection(one, other), other));
+    }
+    events.extend([
+        on(
+            0,
+            "beta",
+            state(PartnerRole::Mirror, MirroringState::Synchronizing),
+        ),
+        on(
+            0,
+            "alpha",
+            state(PartnerRole::Principal, MirroringState::Synchronizing),
+        ),
+        on(
+            0,
+            "beta",
+            state(PartnerRole::Mirror, MirroringState::Synchronized),
+        ),
+        on(
+            0,
+            "alpha",
+            state(PartnerRole::Principal, MirroringState::Synchronized),
+        ),
+    ]);
+    events
+}
+
+/// The same with gamma as the witness, in full quorum.
+pub(super) fn trio() -> Vec<Stamped> {
+    let mut events = pair_connected();
+    for (one, other) in [
+        ("alpha", "gamma"),
+        ("gamma", "alpha"),
+        ("beta", "gamma"),
+        ("gamma", "beta"),
+    ] {
+        events.push(joined(0, one, connection(one, other), other));
+    }
+    events.push(on(0, "gamma", recorded("ALPHA", 1, true)));
+    for who in ["alpha", "beta"] {
+        let witness = SessionEvent::WitnessSet {
+            database: db(),
+            witness: Some(ServerAddress::new("gamma", 7022)),
+        };
+        events.push(on(0, who, witness));
+    }
+    events
+}
+
+pub(super) fn serving(serving: bool, role_sequence: u32) -> SessionEvent {
+    SessionEvent::Serving {
+        database: db(),
+        serving,
+        role_sequence,
+        reason: "it is so".into(),
+    }
+}
+
+/// The witness's record.
+pub(super) fn recorded(owner: &str, role_sequence: u32, synchronized: bool) -> SessionEvent {
+    SessionEvent::WitnessRecord {
+        database: db(),
+        session: guid(),
+        owner: owner.into(),
+        role_sequence,
+        synchronized,
+    }
+}
+
+/// The witness gives the role to the mirror.
+pub(super) fn granted(role_sequence: u32) -> SessionEvent {
+    SessionEvent::WitnessVerdict {
+        database: db(),
+        granted: true,
+        role_sequence,
+        reason: "the principal is gone".into(),
+    }
+}
+
+pub(super) fn world_step(second: u64, text: &str) -> Stamped {
+    world(second, WorldEvent::Step { text: text.into() })
+}
+
+pub(super) fn killed(second: u64, who: &str) -> Stamped {
+    let instance = InstanceName::new(who);
+    world(second, WorldEvent::ProcessKilled { instance })
+}
+
+pub(super) fn killed_and_started(second: u64, who: &str) -> [Stamped; 3] {
+    let instance = InstanceName::new(who);
+    [
+        killed(second, who),
+        world(second, WorldEvent::ProcessStarted { instance }),
+        started(second, who),
+    ]
+}
+
+pub(super) fn fault(second: u64, id: u32, kind: &str, text: &str) -> Stamped {
+    let (fault, text) = (kind.into(), text.into());
+    world(second, WorldEvent::FaultFired { id, fault, text })
 }

@@ -1,0 +1,103 @@
+//! After a forced service the session is suspended: when the old principal returns nothing flows and nothing is rolled
+//! back before somebody says RESUME.
+//!
+//! Source: documented, *Role Switching During a Database Mirroring Session*, *ALTER DATABASE Database Mirroring*.
+
+use std::collections::BTreeSet;
+
+use super::history::{Sessions, is_command, session_event};
+use super::{Oracle, Violation};
+use crate::types::{DatabaseName, Event, MirroringState, SessionEvent, Stamped, SwitchKind, WorldEvent};
+
+const NAME: &str = "force-suspends";
+
+#[derive(Debug, Default)]
+pub(super) struct ForceSuspends {
+    sessions: Sessions,
+    forced: BTreeSet<DatabaseName>,
+}
+
+impl Oracle for ForceSuspends {
+    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        self.sessions.observe(stamped);
+        if let Event::World(WorldEvent::Step { text }) = &stamped.event {
+            self.forced
+                .retain(|database| !is_command(text, database, "PARTNER", "RESUME"));
+        }
+        let Some((who, event)) = session_event(stamped) else {
+            return;
+        };
+        let (database, problem) = match event {
+            SessionEvent::Takeover {
+                database,
+                kind: SwitchKind::Forced,
+                ..
+            } => {
+                self.forced.insert(database.clone());
+                return;
+            }
+            SessionEvent::Configured { database, .. } | SessionEvent::Removed { database, .. } => {
+                self.forced.remove(database);
+                return;
+            }
+            SessionEvent::State {
+                database,
+                to: to @ (MirroringState::Synchronizing | MirroringState::Synchronized),
+                ..
+            } => (database, format!("is {to}")),
+            SessionEvent::LogReverted { database, .. } => (database, "rolled its log back".to_owned()),
+            _ => return,
+        };
+        if self.forced.contains(database) && self.sessions.session(who, database).is_some() {
+            out.push(Violation::of(
+                NAME,
+                &[database, who],
+                format!("{who} {problem} in {database}, whose service was forced and which nobody resumed"),
+                stamped.at,
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::types::PartnerRole;
+
+    fn forced(resumed: bool) -> Vec<Stamped> {
+        let mut events = pair();
+        events.push(on(2, "beta", takeover(SwitchKind::Forced, 2)));
+        events.push(on(
+            3,
+            "beta",
+            state(PartnerRole::Principal, MirroringState::Suspended),
+        ));
+        if resumed {
+            events.push(world_step(
+                4,
+                "sql on beta: ALTER DATABASE [Sales] SET PARTNER RESUME",
+            ));
+        }
+        events.push(on(5, "alpha", reverted(20, 10)));
+        events
+    }
+
+    #[test]
+    fn resumed_it_goes_on() {
+        assert_quiet::<ForceSuspends>(&forced(true));
+    }
+
+    #[test]
+    fn going_on_by_itself_is_seen() {
+        assert_red::<ForceSuspends>(&forced(false), NAME);
+        let mut events = pair();
+        events.push(on(2, "beta", takeover(SwitchKind::Forced, 2)));
+        events.push(on(
+            5,
+            "alpha",
+            state(PartnerRole::Mirror, MirroringState::Synchronizing),
+        ));
+        assert_red::<ForceSuspends>(&events, NAME);
+    }
+}

@@ -1,0 +1,97 @@
+//! A partner that has no connection to the other any more shows DISCONNECTED at once.
+//!
+//! A failure that is reported, a reset, a close, a refusal, is acted on at the next event and not when a timer runs out.
+//! Source: documented, *Possible Failures During Database Mirroring*, *Estimate the Interruption of Service*.
+
+use std::time::Duration;
+
+use super::scene::{Patience, Scene};
+use super::{End, Oracle, Violation};
+use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
+
+const NAME: &str = "hard-error-is-immediate";
+
+const BOUND: Duration = Duration::from_millis(250);
+
+#[derive(Debug, Default)]
+pub(super) struct HardErrorIsImmediate {
+    scene: Scene,
+    unnoticed: Patience<(InstanceName, DatabaseName)>,
+}
+
+impl HardErrorIsImmediate {
+    fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
+        for ((who, database), since) in self.unnoticed.outlast(at, BOUND) {
+            if self.scene.is_rough_since(since) {
+                continue;
+            }
+            out.push(Violation::of(
+                NAME,
+                &[&database, &who],
+                format!("{database} on {who} shows no loss, though its last connection closed at {since}"),
+                at,
+            ));
+        }
+    }
+
+    fn is_unnoticed(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let connected = [MirroringState::Synchronizing, MirroringState::Synchronized];
+        let state = self.scene.shown(who, database).and_then(|shown| shown.state);
+        let partner = self.scene.sessions.partner(who, database);
+        state.is_some_and(|state| connected.contains(&state))
+            && partner.is_some_and(|partner| !self.scene.has_connection(who, partner))
+    }
+}
+
+impl Oracle for HardErrorIsImmediate {
+    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        if !Scene::concerns(stamped) {
+            return;
+        }
+        self.judge(stamped.at, out);
+        self.scene.observe(stamped);
+        let unnoticed: Vec<_> = self
+            .scene
+            .copies()
+            .filter(|(who, database, _)| self.is_unnoticed(who, database))
+            .map(|(who, database, _)| (who.clone(), database.clone()))
+            .collect();
+        self.unnoticed.hold(unnoticed, stamped.at);
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        self.judge(end.at, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::types::PartnerRole;
+
+    #[test]
+    fn noticed_at_once_is_right() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "beta"));
+        events.push(on(
+            5,
+            "alpha",
+            state(PartnerRole::Principal, MirroringState::Disconnected),
+        ));
+        events.push(world_step(9, "later"));
+        assert_quiet::<HardErrorIsImmediate>(&events);
+    }
+
+    #[test]
+    fn waiting_for_the_timer_is_seen() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "beta"));
+        events.push(on(
+            15,
+            "alpha",
+            state(PartnerRole::Principal, MirroringState::Disconnected),
+        ));
+        assert_red::<HardErrorIsImmediate>(&events, NAME);
+    }
+}

@@ -1,0 +1,387 @@
+//! What the clients were told is linearizable: every row behaves as one register, wherever it was served.
+//!
+//! Each row is checked by itself, from its insert to what the serving principal answers at the end. An operation in doubt
+//! may take effect at any later time or never, so its response is put after everything else. After a forced service, or a
+//! takeover under SAFETY OFF, loss is legal: the history counts up to there. Source: derived from *Database Mirroring
+//! Operating Modes*; the search is `todc-utils`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use todc_utils::linearizability::WGLChecker;
+use todc_utils::linearizability::history::{Action, History};
+use todc_utils::specifications::Specification;
+
+use super::history::{Sessions, session_event};
+use super::{End, Oracle, Violation};
+use crate::sim::workload::Operation;
+use crate::types::{ClientEvent, DatabaseName, Event, SessionEvent, Source, Stamped, SwitchKind};
+
+const NAME: &str = "linearizable";
+
+/// A row's history is followed for this many operations, and this many of them in doubt: the search is exponential in
+/// the latter.
+const OPERATIONS_MAX: usize = 1_000;
+const IN_DOUBT_MAX: usize = 10;
+
+/// What one transaction does to one row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    Insert(i64),
+    Update(i64),
+    Add(i64),
+    /// The value a read was told, once it is known.
+    Read(Option<i64>),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    change: Change,
+    /// Whether the answer is known; what is in doubt is right whatever the row holds.
+    told: bool,
+    /// It was told that the row was not there.
+    missed: bool,
+}
+
+/// A row: absent, or a value.
+struct Row;
+
+impl Specification for Row {
+    type State = Option<i64>;
+    type Operation = Step;
+
+    fn init() -> Option<i64> {
+        None
+    }
+
+    fn apply(step: &Step, row: &Option<i64>) -> (bool, Option<i64>) {
+        let free = !step.told;
+        match (step.change, row) {
+            (Change::Read(value), row) => (free || value == *row, *row),
+            (Change::Insert(value), None) => (true, Some(value)),
+            (Change::Insert(_), Some(_)) => (free, *row),
+            (_, None) => (free || step.missed, None),
+            (Change::Update(value), Some(_)) => (free || !step.missed, Some(value)),
+            // That a row was missed may have been the other one's.
+            (Change::Add(amount), Some(value)) => (true, Some(value + amount)),
+        }
+    }
+}
+
+/// The history of one row: calls and responses in order, each operation by its number.
+#[derive(Debug, Default)]
+struct RowHistory {
+    actions: Vec<(usize, Action<Step>)>,
+    open: BTreeMap<u64, (usize, Change)>,
+    in_doubt: Vec<(usize, Change)>,
+    operations: usize,
+    /// It has grown too long: what follows is not followed.
+    full: bool,
+}
+
+impl RowHistory {
+    fn call(&mut self, transaction: u64, change: Change) {
+        self.full |= self.operations >= OPERATIONS_MAX || self.in_doubt.len() >= IN_DOUBT_MAX;
+        if self.full {
+            return;
+        }
+        let step = Step {
+            change,
+            told: false,
+            missed: false,
+        };
+        let number = self.operations;
+        self.operations += 1;
+        self.actions.push((number, Action::Call(step)));
+        self.open.insert(transaction, (number, change));
+    }
+
+    fn respond(&mut self, transaction: u64, values: &[Option<i64>]) {
+        let Some((number, change)) = self.open.remove(&transaction) else {
+            return;
+        };
+        let (change, missed) = match change {
+            Change::Read(_) => (Change::Read(values.first().copied().flatten()), false),
+            other => (other, values.contains(&None)),
+        };
+        let step = Step {
+            change,
+            told: true,
+            missed,
+        };
+        self.actions.push((number, Action::Response(step)));
+    }
+
+    fn doubt(&mut self, transaction: u64) {
+        self.in_doubt.extend(self.open.remove(&transaction));
+    }
+
+    /// The server said that nothing happened.
+    fn withdraw(&mut self, transaction: u64) {
+        if let Some((number, _)) = self.open.remove(&transaction) {
+            self.actions.retain(|(other, _)| *other != number);
+        }
+    }
+
+    fn is_linearizable(mut self, last: Option<Option<i64>>) -> bool {
+        let open: Vec<u64> = self.open.keys().copied().collect();
+        for transaction in open {
+            self.doubt(transaction);
+        }
+        if let Some(value) = last.filter(|_| !self.full) {
+            let number = self.operations;
+            let step = Step {
+                change: Change::Read(value),
+                told: true,
+                missed: false,
+            };
+            self.actions.push((number, Action::Call(step)));
+            self.actions.push((number, Action::Response(step)));
+        }
+        for (number, change) in &self.in_doubt {
+            let step = Step {
+                change: *change,
+                told: false,
+                missed: false,
+            };
+            self.actions.push((*number, Action::Response(step)));
+        }
+        // Withdrawn operations have left gaps between the numbers, which the history does not mind.
+        self.actions.is_empty() || WGLChecker::<Row>::is_linearizable(History::from_actions(self.actions))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Linearizable {
+    sessions: Sessions,
+    rows: BTreeMap<(String, i64), RowHistory>,
+    /// The rows of each transaction that has no answer yet.
+    touched: BTreeMap<(String, u64), Vec<i64>>,
+    /// Databases of which something may be lost from some time on, and clients' histories that ended then.
+    lossy: BTreeSet<DatabaseName>,
+}
+
+impl Oracle for Linearizable {
+    fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
+        self.sessions.observe(stamped);
+        if let Some((_, SessionEvent::Takeover { database, kind, .. })) = session_event(stamped)
+            && (*kind == SwitchKind::Forced || !self.sessions.is_safety_full(database))
+        {
+            self.lossy.insert(database.clone());
+        }
+        // Which database a client works on is known at the end only: from a loss on, nobody is followed.
+        if let (Source::Client(name), Event::Client(event)) = (&stamped.source, &stamped.event)
+            && self.lossy.is_empty()
+        {
+            self.on_client(name, event);
+        }
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let mut wrong: BTreeMap<String, Vec<i64>> = BTreeMap::new();
+        for ((client, id), row) in std::mem::take(&mut self.rows) {
+            let table = end
+                .databases
+                .get(&client)
+                .and_then(|database| end.tables.get(database));
+            let last = table
+                .filter(|_| self.lossy.is_empty())
+                .map(|table| table.get(&id).copied());
+            if !row.is_linearizable(last) {
+                wrong.entry(client).or_default().push(id);
+            }
+        }
+        for (client, ids) in wrong {
+            out.push(Violation::of(
+                NAME,
+                &[&client],
+                format!("what {client} was told of {} rows fits no order of its transactions; the first is row {}", ids.len(), ids[0]),
+                end.at,
+            ));
+        }
+    }
+}
+
+impl Linearizable {
+    fn on_client(&mut self, client: &str, event: &ClientEvent) {
+        let row = |rows: &mut BTreeMap<(String, i64), RowHistory>, id, act: &dyn Fn(&mut RowHistory)| {
+            act(rows.entry((client.to_owned(), id)).or_default());
+        };
+        let (transaction, answer) = match event {
+            ClientEvent::Submitted {
+                transaction,
+                operation,
+                ..
+            } => {
+                let Ok(operation) = operation.parse::<Operation>() else {
+                    return;
+                };
+                let changes = changes(operation);
+                for (id, change) in &changes {
+                    row(&mut self.rows, *id, &|row| row.call(*transaction, *change));
+                }
+                let ids = changes.into_iter().map(|(id, _)| id).collect();
+                self.touched.insert((client.to_owned(), *transaction), ids);
+                return;
+            }
+            ClientEvent::Acknowledged { transaction, values } => (*transaction, Answer::Told(values)),
+            ClientEvent::Refused { transaction, .. } => (*transaction, Answer::Nothing),
+            ClientEvent::InDoubt { transaction } => (*transaction, Answer::Unknown),
+            ClientEvent::Connected { .. } | ClientEvent::ConnectFailed { .. } | ClientEvent::Batch { .. } => {
+                return;
+            }
+        };
+        let ids = self.touched.remove(&(client.to_owned(), transaction));
+        for id in ids.into_iter().flatten() {
+            row(&mut self.rows, id, &|row| match &answer {
+                Answer::Told(values) => row.respond(transaction, values),
+                Answer::Nothing => row.withdraw(transaction),
+                Answer::Unknown => row.doubt(transaction),
+            });
+        }
+    }
+}
+
+enum Answer<'a> {
+    Told(&'a [Option<i64>]),
+    Nothing,
+    Unknown,
+}
+
+fn changes(operation: Operation) -> Vec<(i64, Change)> {
+    match operation {
+        Operation::Insert { id, value } => vec![(id, Change::Insert(value))],
+        Operation::Update { id, value } => vec![(id, Change::Update(value))],
+        Operation::Transfer { amount, from, to } => {
+            vec![(from, Change::Add(-amount)), (to, Change::Add(amount))]
+        }
+        Operation::Read { id } => vec![(id, Change::Read(None))],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::types::{InstanceName, Timestamp};
+
+    fn submitted(transaction: u64, operation: &str) -> Stamped {
+        client(
+            1,
+            ClientEvent::Submitted {
+                transaction,
+                to: InstanceName::new("alpha"),
+                operation: operation.into(),
+            },
+        )
+    }
+
+    fn told(transaction: u64, values: &[Option<i64>]) -> Stamped {
+        let values = values.to_vec();
+        client(1, ClientEvent::Acknowledged { transaction, values })
+    }
+
+    fn in_doubt(transaction: u64) -> Stamped {
+        client(1, ClientEvent::InDoubt { transaction })
+    }
+
+    fn opened() -> Vec<Stamped> {
+        vec![submitted(1, "insert 1 = 10"), told(1, &[])]
+    }
+
+    fn judged(events: &[Stamped], last: Option<i64>) -> Vec<Violation> {
+        let end = End {
+            at: Timestamp::from_secs(9),
+            databases: [("app".to_owned(), db())].into(),
+            tables: [(db(), last.into_iter().map(|value| (1, value)).collect())].into(),
+            ..End::default()
+        };
+        judge_until::<Linearizable>(events, &end)
+    }
+
+    fn assert_broken(events: &[Stamped], last: Option<i64>) {
+        let violations = judged(events, last);
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert_eq!(violations[0].oracle, NAME);
+    }
+
+    #[test]
+    fn reads_of_the_last_write_are_right() {
+        let mut events = opened();
+        events.extend([
+            submitted(2, "update 1 = 20"),
+            told(2, &[]),
+            submitted(3, "read 1"),
+            told(3, &[Some(20)]),
+            submitted(4, "transfer 5 from 1 to 2"),
+            told(4, &[None]),
+        ]);
+        assert_broken(&events, Some(20));
+        events.truncate(6);
+        assert_eq!(judged(&events, Some(20)), []);
+    }
+
+    #[test]
+    fn what_is_in_doubt_may_come_late_or_never() {
+        let mut events = opened();
+        events.extend([submitted(2, "update 1 = 20"), in_doubt(2)]);
+        assert_eq!(judged(&events, Some(10)), []);
+        assert_eq!(judged(&events, Some(20)), []);
+        events.extend([submitted(3, "read 1"), told(3, &[Some(10)])]);
+        assert_eq!(judged(&events, Some(20)), []);
+        events.extend([
+            submitted(4, "read 1"),
+            told(4, &[Some(20)]),
+            submitted(5, "read 1"),
+            told(5, &[Some(10)]),
+        ]);
+        assert_broken(&events, Some(20));
+    }
+
+    #[test]
+    fn a_refused_transaction_did_not_happen() {
+        let mut events = opened();
+        let refused = ClientEvent::Refused {
+            transaction: 2,
+            number: 955,
+        };
+        events.extend([submitted(2, "update 1 = 20"), client(1, refused)]);
+        assert_eq!(judged(&events, Some(10)), []);
+        assert_broken(&events, Some(20));
+    }
+
+    #[test]
+    fn a_lost_update_is_seen() {
+        let mut events = opened();
+        events.extend([submitted(2, "update 1 = 20"), told(2, &[])]);
+        assert_broken(&events, Some(10));
+        assert_broken(&events, None);
+    }
+
+    #[test]
+    fn a_stale_read_after_a_failover_is_seen() {
+        let mut events = pair();
+        events.extend(opened());
+        events.extend([
+            submitted(2, "update 1 = 20"),
+            told(2, &[]),
+            on(2, "beta", takeover(SwitchKind::Automatic, 2)),
+            submitted(3, "read 1"),
+            told(3, &[Some(10)]),
+        ]);
+        assert_broken(&events, Some(20));
+    }
+
+    #[test]
+    fn after_a_forced_service_loss_is_legal() {
+        let mut events = pair();
+        events.extend(opened());
+        events.extend([
+            submitted(2, "update 1 = 20"),
+            told(2, &[]),
+            on(2, "beta", takeover(SwitchKind::Forced, 2)),
+            submitted(3, "read 1"),
+            told(3, &[Some(10)]),
+        ]);
+        assert_eq!(judged(&events, Some(10)), []);
+    }
+}

@@ -1,0 +1,135 @@
+//! A principal that is connected to its mirror or its witness serves.
+//!
+//! Not while the role is on its way to somebody else, nor in the moments a greeting takes, nor while processes are
+//! stopped or disks and lines are slow. Source: documented, *Quorum: How a Witness Affects Database Availability*.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::history::session_event;
+use super::scene::{Patience, Scene};
+use super::{End, Oracle, Violation};
+use crate::types::{
+    DatabaseName, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
+};
+
+const NAME: &str = "quorum-keeps-serving";
+
+/// Long enough to greet partner and witness and to redo what is left.
+const BOUND: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct QuorumKeepsServing {
+    scene: Scene,
+    /// Whom each witness has on record.
+    owners: BTreeMap<Guid, String>,
+    idle: Patience<(InstanceName, DatabaseName)>,
+}
+
+impl QuorumKeepsServing {
+    fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
+        for ((who, database), since) in self.idle.outlast(at, BOUND) {
+            if self.scene.is_rough_since(since) {
+                continue;
+            }
+            out.push(Violation::of(
+                NAME,
+                &[&database, &who],
+                format!(
+                    "{who} is the principal of {database} and in quorum since {since}, but does not serve"
+                ),
+                at,
+            ));
+        }
+    }
+
+    fn should_serve(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let Some((session, shown)) = self
+            .scene
+            .sessions
+            .session(who, database)
+            .zip(self.scene.shown(who, database))
+        else {
+            return false;
+        };
+        let partner = self.scene.sessions.partner(who, database);
+        let superseded = partner.is_some_and(|partner| {
+            self.scene
+                .shown(partner, database)
+                .is_some_and(|other| other.role_sequence > shown.role_sequence)
+        });
+        let recorded = self.owners.get(&session);
+        shown.role == Some(PartnerRole::Principal)
+            && shown.has_witness
+            && shown.state.is_some()
+            && shown.state != Some(MirroringState::PendingFailover)
+            && self.scene.is_alive(who)
+            && !shown.serving
+            && !superseded
+            && recorded.is_some_and(|owner| owner.eq_ignore_ascii_case(who.as_str()))
+            && self.scene.in_quorum(who, database)
+    }
+}
+
+impl Oracle for QuorumKeepsServing {
+    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        if !Scene::concerns(stamped) {
+            return;
+        }
+        self.judge(stamped.at, out);
+        self.scene.observe(stamped);
+        if let Some((_, SessionEvent::WitnessRecord { session, owner, .. })) = session_event(stamped) {
+            self.owners.insert(*session, owner.clone());
+        }
+        let idle: Vec<_> = self
+            .scene
+            .copies()
+            .filter(|(who, database, _)| self.should_serve(who, database))
+            .map(|(who, database, _)| (who.clone(), database.clone()))
+            .collect();
+        self.idle.hold(idle, stamped.at);
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        self.judge(end.at, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn a_moment_without_service_is_no_matter() {
+        let mut events = trio();
+        events.push(on(5, "alpha", serving(false, 1)));
+        events.push(on(8, "alpha", serving(true, 1)));
+        events.push(world_step(30, "later"));
+        assert_quiet::<QuorumKeepsServing>(&events);
+    }
+
+    #[test]
+    fn who_lost_everybody_or_its_role_does_not_serve() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "beta"));
+        events.extend(parted(5, "alpha", "gamma"));
+        events.push(on(5, "alpha", serving(false, 1)));
+        events.push(world_step(30, "later"));
+        assert_quiet::<QuorumKeepsServing>(&events);
+        let mut events = trio();
+        events.push(on(5, "alpha", serving(false, 1)));
+        events.push(on(5, "gamma", recorded("BETA", 2, false)));
+        events.push(world_step(30, "later"));
+        assert_quiet::<QuorumKeepsServing>(&events);
+    }
+
+    #[test]
+    fn stopping_though_the_witness_is_there_is_seen() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "beta"));
+        events.push(on(5, "alpha", serving(false, 1)));
+        events.push(world_step(30, "later"));
+        assert_red::<QuorumKeepsServing>(&events, NAME);
+    }
+}

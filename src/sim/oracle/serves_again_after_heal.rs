@@ -1,0 +1,106 @@
+//! Once all faults are healed, exactly one partner of each session serves.
+//!
+//! Not judged where an instance is dead, an endpoint closed or service was forced: those are nobody's faults to heal.
+//! Source: documented, *Quorum: How a Witness Affects Database Availability*; the bound is derived.
+
+use std::collections::BTreeSet;
+
+use super::heals_to_synchronized::HEALS_WITHIN;
+use super::scene::Scene;
+use super::{End, Oracle, Violation};
+use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped, SwitchKind, Timestamp, WorldEvent};
+
+const NAME: &str = "serves-again-after-heal";
+
+#[derive(Debug, Default)]
+pub(super) struct ServesAgainAfterHeal {
+    scene: Scene,
+    quiet: Option<Timestamp>,
+    closed: BTreeSet<InstanceName>,
+}
+
+impl Oracle for ServesAgainAfterHeal {
+    fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
+        match (&stamped.source, &stamped.event) {
+            (_, Event::World(WorldEvent::Quiet)) => self.quiet = Some(stamped.at),
+            (Source::Instance(who), Event::Endpoint(EndpointEvent::Listening { .. })) => {
+                self.closed.remove(who);
+            }
+            (
+                Source::Instance(who),
+                Event::Endpoint(EndpointEvent::StoppedListening { .. } | EndpointEvent::CannotListen { .. }),
+            ) => {
+                self.closed.insert(who.clone());
+            }
+            _ => {}
+        }
+        if Scene::concerns(stamped) {
+            self.scene.observe(stamped);
+        }
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let Some(quiet) = self.quiet else { return };
+        if end.at < quiet + HEALS_WITHIN {
+            return;
+        }
+        let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);
+        for (database, one, other) in self.scene.sessions.pairs() {
+            let session = self.scene.sessions.session(&one, &database);
+            let forced = session
+                .and_then(|session| self.scene.last_switch(session))
+                .is_some_and(|(_, _, kind)| *kind == SwitchKind::Forced);
+            if forced || !reachable(&one) || !reachable(&other) {
+                continue;
+            }
+            let serves = |who| {
+                self.scene
+                    .shown(who, &database)
+                    .is_some_and(|shown| shown.serving)
+            };
+            let who = match (serves(&one), serves(&other)) {
+                (false, false) => "nobody serves",
+                (true, true) => "both partners serve",
+                _ => continue,
+            };
+            out.push(Violation::of(
+                NAME,
+                &[&database, &who],
+                format!("{who} {database}; all faults were healed at {quiet}"),
+                end.at,
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn ends(events: &[Stamped]) -> Vec<Violation> {
+        let mut all = trio();
+        all.extend(events.iter().cloned());
+        all.push(world(10, WorldEvent::Quiet));
+        let end = End {
+            at: Timestamp::from_secs(100),
+            ..End::default()
+        };
+        judge_until::<ServesAgainAfterHeal>(&all, &end)
+    }
+
+    #[test]
+    fn one_that_serves_is_right() {
+        assert_eq!(ends(&[]), []);
+        assert_eq!(ends(&[killed(5, "alpha")]), []);
+    }
+
+    #[test]
+    fn nobody_and_both_are_seen() {
+        for event in [on(5, "alpha", serving(false, 1)), on(5, "beta", serving(true, 2))] {
+            let violations = ends(&[event]);
+            assert_eq!(violations.len(), 1, "{violations:?}");
+            assert_eq!(violations[0].oracle, NAME);
+        }
+    }
+}

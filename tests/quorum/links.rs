@@ -1,0 +1,514 @@
+//! The rows, and the tables they make: links lost together, one after the other, processes lost, sessions without a witness.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::expected::{DOWN, Links, PATTERNS, links_lost, mirror, row, serves, stopped, witness};
+use super::observe::{Seen, look};
+
+/// When the links are lost. A session that is not synchronized has become so before.
+const LOST_AT: u64 = 12;
+
+/// Longer than the longest partner timeout and one attempt to connect again.
+const LOOK_AFTER: u64 = 40;
+
+/// One row: what is done, and what must have become of it at `look_at` seconds.
+struct Row {
+    name: String,
+    what: String,
+    mode: Mode,
+    steps: String,
+    look_at: u64,
+    expected: Seen,
+    /// Why it may differ: a row of docs/decisions.md.
+    explained: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// High safety with a witness, synchronized.
+    Synchronized,
+    /// The same, while the mirror is behind and cannot catch up: its disk is slow, and the load goes on.
+    Synchronizing,
+    /// High safety without a witness.
+    NoWitness,
+}
+
+impl Mode {
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Synchronized => "SYNCHRONIZED",
+            Mode::Synchronizing => "SYNCHRONIZING",
+            Mode::NoWitness => "SYNCHRONIZED, no witness",
+        }
+    }
+}
+
+/// How a link is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Packets vanish: found after the partner timeout.
+    Silence,
+    /// Connections are reset and refused: found at once.
+    Refusal,
+}
+
+impl How {
+    fn lose(self, one: &str, other: &str) -> String {
+        match self {
+            How::Silence => format!(r#"kind = "cut", from = "{one}", to = ["{other}"]"#),
+            How::Refusal => format!(r#"kind = "reject", system = "{one}", peer = "{other}""#),
+        }
+    }
+}
+
+/// `[[step]]` at a second.
+fn at(second: u64, fault: &str) -> String {
+    format!("[[step]]\nat = \"{second}s\"\nfault = {{ {fault} }}\n\n")
+}
+
+fn lasting(fault: &str, seconds: u64) -> String {
+    format!("{fault}, lasts = \"{seconds}s\"")
+}
+
+fn cut(one: &str, other: &str) -> String {
+    How::Silence.lose(one, other)
+}
+
+fn kill(who: &str) -> String {
+    format!(r#"kind = "kill", instance = "{who}""#)
+}
+
+impl Row {
+    fn toml(&self) -> String {
+        let extends = match self.mode {
+            Mode::NoWitness => "pair",
+            Mode::Synchronized | Mode::Synchronizing => "trio",
+        };
+        let behind = match self.mode {
+            Mode::Synchronizing => BEHIND,
+            Mode::Synchronized | Mode::NoWitness => "",
+        };
+        format!(
+            r#"
+promise = "Who serves, who waits and who takes over follows from who is connected to whom."
+risk = "{}"
+source = "documented, Quorum: How a Witness Affects Database Availability"
+extends = "{extends}"
+until = "{}s"
+settle = "70s"
+
+[[client]]
+name = "app"
+initial = "alpha"
+failover_partner = "beta"
+rate = 20
+
+{behind}{}
+[[expect]]
+healed = true
+"#,
+            self.what,
+            self.look_at + 1,
+            self.steps
+        )
+    }
+
+    fn play(&self) -> Seen {
+        look(&self.name, &self.toml(), Duration::from_secs(self.look_at))
+    }
+}
+
+/// The mirror comes back after a moment's absence, and its disk cannot keep up.
+const BEHIND: &str = r#"[[step]]
+at = "1s"
+fault = { kind = "kill", instance = "beta", lasts = "1s" }
+
+[[step]]
+when = { on = "alpha", state = "SYNCHRONIZING" }
+fault = { kind = "disk_slow", system = "beta", latency = "300ms" }
+
+"#;
+
+/// Plays the rows and writes the table; a row that differs fails the test once the table is written.
+fn table(name: &str, rows: &[Row]) {
+    let mut text = String::new();
+    let mut differ = Vec::new();
+    let decisions = include_str!("../../docs/decisions.md");
+    for row in rows {
+        let explained = row
+            .explained
+            .filter(|id| decisions.contains(&format!("| {id} |")));
+        let actual = row.play();
+        let expected = &row.expected;
+        writeln!(text, "{}  {}, {}", row.name, row.mode.name(), row.what).expect("a String takes everything");
+        for (who, expected, actual) in [
+            ("alpha", &expected.alpha, &actual.alpha),
+            ("beta", &expected.beta, &actual.beta),
+            ("gamma", &expected.gamma, &actual.gamma),
+            ("outcome", &expected.outcome, &actual.outcome),
+        ] {
+            let agrees = match (expected == actual, explained) {
+                (true, _) => "agrees",
+                (false, Some(id)) => id,
+                (false, None) => "DIFFERS",
+            };
+            writeln!(text, "    {agrees:<7}  {who:<8} {expected:<58} {actual}")
+                .expect("a String takes everything");
+        }
+        if actual != *expected && explained.is_none() {
+            differ.push(format!(
+                "{}: expected {expected}, is {actual}\n{}",
+                row.name,
+                row.toml()
+            ));
+        }
+    }
+    insta::with_settings!({
+        snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, text);
+    });
+    assert!(
+        differ.is_empty(),
+        "{} rows differ from the reference\n{}",
+        differ.len(),
+        differ.join("\n")
+    );
+}
+
+fn links_rows(mode: Mode, how: How) -> Vec<Row> {
+    let synchronized = mode == Mode::Synchronized;
+    PATTERNS
+        .iter()
+        .zip(1..)
+        .map(|(links, number)| {
+            let Links {
+                partners,
+                principal_witness,
+                mirror_witness,
+            } = *links;
+            let all = [
+                (partners, "alpha", "beta"),
+                (principal_witness, "alpha", "gamma"),
+                (mirror_witness, "beta", "gamma"),
+            ];
+            let steps = all
+                .iter()
+                .filter(|(up, ..)| !up)
+                .map(|(_, one, other)| at(LOST_AT, &how.lose(one, other)))
+                .collect();
+            let up = |up| if up { "up" } else { "down" };
+            Row {
+                name: format!("{number}{}", if synchronized { "" } else { "'" }),
+                what: format!(
+                    "alpha-beta {}, alpha-gamma {}, beta-gamma {}",
+                    up(partners),
+                    up(principal_witness),
+                    up(mirror_witness)
+                ),
+                mode,
+                steps,
+                look_at: LOST_AT + LOOK_AFTER,
+                expected: links_lost(number, synchronized),
+                explained: None,
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn links_lost_in_silence_while_synchronized() {
+    table(
+        "links_silent_synchronized",
+        &links_rows(Mode::Synchronized, How::Silence),
+    );
+}
+
+#[test]
+fn links_lost_in_silence_while_synchronizing() {
+    table(
+        "links_silent_synchronizing",
+        &links_rows(Mode::Synchronizing, How::Silence),
+    );
+}
+
+#[test]
+fn links_refused_while_synchronized() {
+    table(
+        "links_refused_synchronized",
+        &links_rows(Mode::Synchronized, How::Refusal),
+    );
+}
+
+#[test]
+fn links_refused_while_synchronizing() {
+    table(
+        "links_refused_synchronizing",
+        &links_rows(Mode::Synchronizing, How::Refusal),
+    );
+}
+
+const UP: &str = "CONNECTED";
+const LOST: &str = "DISCONNECTED";
+const SYNC: &str = "SYNCHRONIZED";
+
+/// One thing after the other; the sequences of the reference and the returns that follow from them.
+#[test]
+fn one_after_the_other() {
+    let row_of = |name: &str, what: &str, steps: Vec<String>, look_at, expected| Row {
+        explained: name.starts_with("7-other").then_some("Q1"),
+        name: name.into(),
+        what: what.into(),
+        mode: Mode::Synchronized,
+        steps: steps.concat(),
+        look_at,
+        expected,
+    };
+    let (ab, ag, bg) = (cut("alpha", "beta"), cut("alpha", "gamma"), cut("beta", "gamma"));
+    let rows = [
+        row_of(
+            "5-dead",
+            "alpha-beta is lost, then alpha dies",
+            vec![at(6, &ab), at(26, &kill("alpha"))],
+            60,
+            row(DOWN, mirror(LOST, UP), witness("beta", "alpha", false), false),
+        ),
+        row_of(
+            "5-isolated",
+            "alpha-beta is lost, then alpha-gamma",
+            vec![at(6, &ab), at(26, &ag)],
+            60,
+            row(
+                stopped(LOST),
+                mirror(LOST, UP),
+                witness("beta", "alpha", false),
+                false,
+            ),
+        ),
+        row_of(
+            "6-dead",
+            "alpha-beta and beta-gamma are lost, then alpha dies",
+            vec![at(6, &ab), at(6, &bg), at(26, &kill("alpha"))],
+            60,
+            row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", false), false),
+        ),
+        row_of(
+            "6-dead-7",
+            "alpha-beta and beta-gamma are lost, alpha dies, beta-gamma comes back",
+            vec![at(6, &ab), at(6, &lasting(&bg, 40)), at(26, &kill("alpha"))],
+            90,
+            row(DOWN, mirror(LOST, UP), witness("beta", "alpha", false), false),
+        ),
+        row_of(
+            "4-8",
+            "gamma is cut off, then alpha-beta is lost",
+            vec![at(6, &ag), at(6, &bg), at(26, &ab)],
+            60,
+            row(
+                stopped(LOST),
+                mirror(LOST, LOST),
+                witness("nobody", "alpha", true),
+                false,
+            ),
+        ),
+        row_of(
+            "4-8-6",
+            "gamma is cut off, then alpha-beta is lost, then alpha-gamma comes back",
+            vec![at(6, &lasting(&ag, 50)), at(6, &bg), at(26, &ab)],
+            100,
+            row(
+                serves(LOST, UP),
+                mirror(LOST, LOST),
+                witness("alpha", "alpha", false),
+                false,
+            ),
+        ),
+        row_of(
+            "8-7",
+            "all links are lost, then beta-gamma comes back",
+            vec![at(6, &ab), at(6, &ag), at(6, &lasting(&bg, 40))],
+            90,
+            row(
+                stopped(LOST),
+                mirror(LOST, UP),
+                witness("beta", "alpha", true),
+                false,
+            ),
+        ),
+        row_of(
+            "8-6",
+            "all links are lost, then alpha-gamma comes back",
+            vec![at(6, &ab), at(6, &lasting(&ag, 40)), at(6, &bg)],
+            90,
+            row(
+                serves(LOST, UP),
+                mirror(LOST, LOST),
+                witness("alpha", "alpha", false),
+                false,
+            ),
+        ),
+        row_of(
+            "8-4",
+            "all links are lost, then alpha-beta comes back",
+            vec![at(6, &lasting(&ab, 40)), at(6, &ag), at(6, &bg)],
+            90,
+            row(
+                serves(SYNC, LOST),
+                mirror(SYNC, LOST),
+                witness("nobody", "alpha", true),
+                false,
+            ),
+        ),
+        row_of(
+            "7-other-dies",
+            "alpha is cut off and beta takes over; beta dies, then alpha-gamma comes back",
+            vec![at(6, &ab), at(6, &lasting(&ag, 40)), at(36, &kill("beta"))],
+            90,
+            row(stopped(UP), DOWN, witness("alpha", "beta", false), true),
+        ),
+        row_of(
+            "7-other-back",
+            "the same, and beta comes back: its database is available again",
+            vec![
+                at(6, &ab),
+                at(6, &lasting(&ag, 40)),
+                at(36, &lasting(&kill("beta"), 30)),
+            ],
+            90,
+            row(
+                stopped(UP),
+                serves(LOST, UP),
+                witness("alpha and beta", "beta", false),
+                true,
+            ),
+        ),
+        row_of(
+            "3-7",
+            "alpha-gamma is lost, then alpha-beta",
+            vec![at(6, &ag), at(26, &ab)],
+            60,
+            row(
+                stopped(LOST),
+                serves(LOST, UP),
+                witness("beta", "beta", false),
+                true,
+            ),
+        ),
+        row_of(
+            "2-dead",
+            "beta-gamma is lost, then alpha dies",
+            vec![at(6, &bg), at(26, &kill("alpha"))],
+            60,
+            row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", true), false),
+        ),
+        row_of(
+            "2-dead-7",
+            "beta-gamma is lost, then alpha dies, then beta-gamma comes back",
+            vec![at(6, &lasting(&bg, 40)), at(26, &kill("alpha"))],
+            90,
+            row(DOWN, mirror(LOST, UP), witness("beta", "alpha", true), false),
+        ),
+        row_of(
+            "7-in-time",
+            "alpha is cut off, and alpha-gamma comes back before gamma has missed it",
+            vec![at(6, &ab), at(6, &lasting(&ag, 6))],
+            46,
+            row(
+                serves(LOST, UP),
+                mirror(LOST, UP),
+                witness("alpha and beta", "alpha", false),
+                false,
+            ),
+        ),
+    ];
+    table("one_after_the_other", &rows);
+}
+
+/// Processes die while all links are well.
+#[test]
+fn processes_lost() {
+    let mut rows = Vec::new();
+    for mode in [Mode::Synchronized, Mode::Synchronizing] {
+        let sync = mode == Mode::Synchronized;
+        let state = if sync { SYNC } else { "SYNCHRONIZING" };
+        let expected: [(&str, &[&str], Seen); 6] = [
+            (
+                "W",
+                &["gamma"],
+                row(serves(state, LOST), mirror(state, LOST), DOWN, false),
+            ),
+            (
+                "M",
+                &["beta"],
+                row(serves(LOST, UP), DOWN, witness("alpha", "alpha", false), false),
+            ),
+            (
+                "P",
+                &["alpha"],
+                match sync {
+                    true => row(DOWN, serves(LOST, UP), witness("beta", "beta", false), true),
+                    false => row(DOWN, mirror(LOST, UP), witness("beta", "alpha", false), false),
+                },
+            ),
+            ("MW", &["beta", "gamma"], row(stopped(LOST), DOWN, DOWN, false)),
+            (
+                "PW",
+                &["alpha", "gamma"],
+                row(DOWN, mirror(LOST, LOST), DOWN, false),
+            ),
+            (
+                "PM",
+                &["alpha", "beta"],
+                row(DOWN, DOWN, witness("nobody", "alpha", sync), false),
+            ),
+        ];
+        rows.extend(expected.into_iter().map(|(name, dead, expected)| Row {
+            name: format!("{name}{}", if sync { "" } else { "'" }),
+            what: format!("{} die", dead.join(" and ")),
+            mode,
+            steps: dead.iter().map(|who| at(LOST_AT, &kill(who))).collect(),
+            look_at: LOST_AT + LOOK_AFTER,
+            expected,
+            explained: None,
+        }));
+    }
+    table("processes_lost", &rows);
+}
+
+/// Without a witness there is no quorum: a principal serves whenever it is up, and nobody takes over by itself.
+#[test]
+fn without_a_witness() {
+    let row_of = |name: &str, what: &str, step: String, expected| Row {
+        name: name.into(),
+        what: what.into(),
+        mode: Mode::NoWitness,
+        steps: at(LOST_AT, &step),
+        look_at: LOST_AT + LOOK_AFTER,
+        expected,
+        explained: None,
+    };
+    let rows = [
+        row_of(
+            "PM",
+            "alpha-beta is lost",
+            cut("alpha", "beta"),
+            row(serves(LOST, "none"), mirror(LOST, "none"), "no witness", false),
+        ),
+        row_of(
+            "M",
+            "beta dies",
+            kill("beta"),
+            row(serves(LOST, "none"), DOWN, "no witness", false),
+        ),
+        row_of(
+            "P",
+            "alpha dies",
+            kill("alpha"),
+            row(DOWN, mirror(LOST, "none"), "no witness", false),
+        ),
+    ];
+    table("without_a_witness", &rows);
+}

@@ -136,7 +136,6 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<automatic_failover_happens::AutomaticFailoverHappens>::default(),
         Box::<dual_serving_only_after_force::DualServingOnlyAfterForce>::default(),
         Box::<exposed_implies_witness_knows::ExposedImpliesWitnessKnows>::default(),
-        Box::<failover_only_one_database::FailoverOnlyOneDatabase>::default(),
         Box::<force_guard::ForceGuard>::default(),
         Box::<force_suspends::ForceSuspends>::default(),
         Box::<hard_error_is_immediate::HardErrorIsImmediate>::default(),

@@ -138,6 +138,9 @@ pub struct Identity {
     /// Tells peers apart when two connections meet; lives as long as the instance.
     pub arbitration_id: Guid,
     pub next_id: u32,
+    /// Endpoints created so far.
+    #[serde(default)]
+    endpoints: u32,
 }
 
 /// The content of `master`.
@@ -174,6 +177,7 @@ impl Catalog {
             identity: Identity {
                 arbitration_id,
                 next_id: 0,
+                endpoints: 0,
             },
             master_key: None,
             logins: BTreeMap::new(),
@@ -270,8 +274,12 @@ impl Catalog {
         self.next_id(FIRST_CERTIFICATE_ID)
     }
 
+    /// Endpoints count on their own: the first of an instance has the first id there is.
     pub fn next_endpoint_id(&mut self) -> u32 {
-        self.next_id(FIRST_ENDPOINT_ID)
+        let id = FIRST_ENDPOINT_ID + self.identity.endpoints;
+        self.identity.endpoints += 1;
+        self.save_identity();
+        id
     }
 
     /// The lowest free id, as the product reuses them.

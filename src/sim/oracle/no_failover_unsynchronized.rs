@@ -66,6 +66,10 @@ impl Oracle for NoFailoverUnsynchronized {
                 let Some(session) = self.session_of.get(database) else {
                     return;
                 };
+                // An operator accepted the loss.
+                if self.sessions.was_forced(database) {
+                    return;
+                }
                 let problem = match (self.recorded.get(session), self.exposed.contains(session)) {
                     (Some(true), false) => return,
                     (Some(true), true) => "though the principal has gone on without its mirror",

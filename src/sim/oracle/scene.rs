@@ -185,9 +185,9 @@ impl Scene {
                     ..Shown::default()
                 };
             }),
-            SessionEvent::Removed { database, session } => {
+            // A witness that was told to forget the session is still there and still connected.
+            SessionEvent::Removed { database, .. } => {
                 self.shown.remove(&(who.clone(), database.clone()));
-                self.witnesses.remove(session);
             }
             SessionEvent::WitnessSet { database, witness } => {
                 shown(database, &|shown| shown.has_witness = witness.is_some());

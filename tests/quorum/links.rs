@@ -28,7 +28,7 @@ struct Row {
 enum Mode {
     /// High safety with a witness, synchronized.
     Synchronized,
-    /// The same, while the mirror is behind and cannot catch up: its disk is slow, and the load goes on.
+    /// The same, while the mirror is behind and cannot catch up: its disk hangs.
     Synchronizing,
     /// High safety without a witness.
     NoWitness,
@@ -86,8 +86,9 @@ impl Row {
             Mode::Synchronized | Mode::Synchronizing => "trio",
         };
         let behind = match self.mode {
-            Mode::Synchronizing => BEHIND,
-            Mode::Synchronized | Mode::NoWitness => "",
+            // Until after the look: the mirror is back five seconds after it was lost.
+            Mode::Synchronizing => BEHIND.replace("HANGS", &format!("{}s", self.look_at - 5)),
+            Mode::Synchronized | Mode::NoWitness => String::new(),
         };
         format!(
             r#"
@@ -109,7 +110,7 @@ rate = 20
 healed = true
 "#,
             self.what,
-            self.look_at + 1,
+            self.look_at + 6,
             self.steps
         )
     }
@@ -119,14 +120,14 @@ healed = true
     }
 }
 
-/// The mirror comes back after a moment's absence, and its disk cannot keep up.
+/// The mirror comes back after a moment's absence, and its disk hangs before it has caught up.
 const BEHIND: &str = r#"[[step]]
 at = "1s"
 fault = { kind = "kill", instance = "beta", lasts = "1s" }
 
 [[step]]
 when = { on = "alpha", state = "SYNCHRONIZING" }
-fault = { kind = "disk_slow", system = "beta", latency = "300ms" }
+fault = { kind = "disk_stuck", system = "beta", lasts = "HANGS" }
 
 "#;
 

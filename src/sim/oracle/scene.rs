@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_LEAST: Duration = Duration::from_secs(5);
 
 /// Faults under which nobody is held to a time: what is stopped or slow answers late.
-const WEATHER: [&str; 9] = [
+const WEATHER: [&str; 8] = [
     "pause",
     "slow_link",
     "crash_at_write",
@@ -31,8 +31,10 @@ const WEATHER: [&str; 9] = [
     "disk_full",
     "disk_io_error",
     "disk_fail_sync",
-    "disk_lie",
 ];
+
+/// Faults after which a copy may be refused for ever.
+const DAMAGE: [&str; 3] = ["disk_lie", "disk_torn", "bit_rot"];
 
 /// A fault that was fired.
 #[derive(Debug)]
@@ -297,11 +299,18 @@ impl Scene {
             .any(|other| self.has_connection(who, other))
     }
 
-    /// Whether, in the time from `from` on, anything was stopped or slow.
+    /// Whether a disk may have lost what it was trusted with.
+    pub(super) fn has_damage(&self) -> bool {
+        let mut faults = self.faults.values();
+        faults.any(|fault| DAMAGE.contains(&fault.kind.as_str()))
+    }
+
+    /// Whether, in the time from `from` on, anything was stopped or slow, or a disk was damaged before.
     pub(super) fn is_rough_since(&self, from: Timestamp) -> bool {
-        self.faults.values().any(|fault| {
-            WEATHER.contains(&fault.kind.as_str()) && fault.to.is_none_or(|to| to + SLACK >= from)
-        })
+        self.has_damage()
+            || self.faults.values().any(|fault| {
+                WEATHER.contains(&fault.kind.as_str()) && fault.to.is_none_or(|to| to + SLACK >= from)
+            })
     }
 }
 

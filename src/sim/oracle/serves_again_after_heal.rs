@@ -1,6 +1,7 @@
 //! Once all faults are healed, exactly one partner of each session serves.
 //!
-//! Not judged where an instance is dead, an endpoint closed or service was forced: those are nobody's faults to heal.
+//! Not judged where an instance is dead, an endpoint closed, a disk damaged or service was forced: those are nobody's
+//! faults to heal.
 //! Source: documented, *Quorum: How a Witness Affects Database Availability*; the bound is derived.
 
 use std::collections::BTreeSet;
@@ -41,7 +42,7 @@ impl Oracle for ServesAgainAfterHeal {
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         let Some(quiet) = self.quiet else { return };
-        if end.at < quiet + HEALS_WITHIN {
+        if end.at < quiet + HEALS_WITHIN || self.scene.has_damage() {
             return;
         }
         let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);

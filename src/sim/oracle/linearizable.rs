@@ -122,7 +122,7 @@ impl RowHistory {
         }
     }
 
-    fn is_linearizable(mut self, last: Option<Option<i64>>) -> bool {
+    fn has_linear_order(mut self, last: Option<Option<i64>>) -> bool {
         let open: Vec<u64> = self.open.keys().copied().collect();
         for transaction in open {
             self.doubt(transaction);
@@ -186,7 +186,7 @@ impl Oracle for Linearizable {
             let last = table
                 .filter(|_| self.lossy.is_empty())
                 .map(|table| table.get(&id).copied());
-            if !row.is_linearizable(last) {
+            if !row.has_linear_order(last) {
                 wrong.entry(client).or_default().push(id);
             }
         }

@@ -6,6 +6,7 @@
 //! does. Ours rather than `turmoil-fs`, which shows the old content of a file that was removed and created again, reads
 //! back what was truncated, and cannot fail or fake a sync.
 
+mod content;
 mod volume;
 
 use std::fmt;

@@ -9,6 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::Rng;
 
 use super::super::counters::Effect;
+use super::content::{BLOCK, Content};
 use super::{DiskFault, Torn, lock};
 use crate::sim::fault::Crash;
 
@@ -17,9 +18,6 @@ pub const SECTOR: usize = 512;
 
 /// No file grows beyond this; a write there is a mistake of the caller and fails.
 pub(super) const FILE_BYTES_MAX: u64 = 1 << 32;
-
-/// What is undone at once.
-const BLOCK: usize = 4096;
 
 pub(super) struct Volume {
     names: BTreeMap<String, Arc<Mutex<Inode>>>,
@@ -240,7 +238,7 @@ fn missing(name: &str) -> io::Error {
 /// A file: what is read now, and how to return to what is on the medium.
 #[derive(Default)]
 pub(super) struct Inode {
-    view: Vec<u8>,
+    view: Content,
     /// The medium's length.
     durable_len: usize,
     /// The medium's content of every block that differs or may differ, by its number; cut off at the medium's end.
@@ -254,18 +252,16 @@ impl Inode {
 
     pub(super) fn read(&self, name: &str, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let start = usize::try_from(offset).unwrap_or(usize::MAX);
-        let bytes = start
-            .checked_add(buf.len())
-            .and_then(|end| self.view.get(start..end));
-        let bytes = bytes.ok_or_else(|| {
+        let end = start.checked_add(buf.len());
+        if end.is_none_or(|end| end > self.view.len()) {
             let text = format!(
                 "{name}: {} bytes at {offset} reach beyond its {}",
                 buf.len(),
                 self.view.len()
             );
-            io::Error::new(io::ErrorKind::UnexpectedEof, text)
-        })?;
-        buf.copy_from_slice(bytes);
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
+        }
+        self.view.read(start, buf);
         Ok(())
     }
 
@@ -277,16 +273,13 @@ impl Inode {
             return;
         }
         self.remember(start.min(self.view.len()), end);
-        if end > self.view.len() {
-            self.view.resize(end, 0);
-        }
-        self.view[start..end].copy_from_slice(bytes);
+        self.view.write(start, bytes);
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         self.remember(len.min(self.view.len()), self.view.len());
-        self.view.resize(len, 0);
+        self.view.resize(len);
     }
 
     /// Everything written is on the medium.
@@ -297,18 +290,16 @@ impl Inode {
 
     /// Back to what is on the medium.
     pub(super) fn undo(&mut self) {
-        self.view.resize(self.durable_len, 0);
+        self.view.resize(self.durable_len);
         for (block, bytes) in std::mem::take(&mut self.undo) {
-            let start = block * BLOCK;
-            self.view[start..start + bytes.len()].copy_from_slice(&bytes);
+            self.view.write(block * BLOCK, &bytes);
         }
     }
 
     /// Back to what is on the medium, except for some of the unsynced sectors. Whether any survived or was lost.
     pub(super) fn tear(&mut self, keep: Torn, rng: &mut ChaCha8Rng) -> bool {
         let sectors = self.unsynced_sectors();
-        let written = std::mem::take(&mut self.view);
-        self.view.clone_from(&written);
+        let written = self.view.clone();
         self.undo();
         let kept: Vec<usize> = match keep {
             Torn::Prefix => sectors[..prefix(sectors.len(), rng)].to_vec(),
@@ -321,10 +312,7 @@ impl Inode {
         for sector in kept {
             let start = sector * SECTOR;
             let end = (start + SECTOR).min(written.len());
-            if self.view.len() < end {
-                self.view.resize(end, 0);
-            }
-            self.view[start..end].copy_from_slice(&written[start..end]);
+            self.view.write(start, &written.bytes(start, end));
         }
         self.harden();
         !sectors.is_empty()
@@ -334,11 +322,10 @@ impl Inode {
     pub(super) fn rot(&mut self, name: &str, offset: u64, mask: u8) -> io::Result<()> {
         let at = usize::try_from(offset).unwrap_or(usize::MAX);
         let len = self.view.len();
-        let byte = self.view.get_mut(at).ok_or_else(|| {
+        self.view.flip(at, mask).ok_or_else(|| {
             let text = format!("{name}: there is no byte at {offset} to rot, it has {len}");
             io::Error::new(io::ErrorKind::InvalidInput, text)
         })?;
-        *byte ^= mask;
         if let Some(byte) = self
             .undo
             .get_mut(&(at / BLOCK))
@@ -359,7 +346,7 @@ impl Inode {
             let from = block * BLOCK;
             let to = (from + BLOCK).min(self.durable_len);
             let view = &self.view;
-            self.undo.entry(block).or_insert_with(|| view[from..to].to_vec());
+            self.undo.entry(block).or_insert_with(|| view.bytes(from, to));
         }
     }
 
@@ -379,7 +366,7 @@ impl Inode {
             return false;
         };
         let within = start % BLOCK;
-        block.get(within..within + (end - start)) != Some(&self.view[start..end])
+        block.get(within..within + (end - start)) != Some(&self.view.bytes(start, end)[..])
     }
 }
 

@@ -7,12 +7,13 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mirrorlab::sim::fault::{Direction, Fault, FirewallFault, PortSpec};
+use mirrorlab::sim::fault::{Crash, Direction, Fault, FirewallFault, MiddleFault, PortSpec};
 use mirrorlab::sim::launch;
-use mirrorlab::sim::plan::{Deed, Plan, Statement, What};
+use mirrorlab::sim::plan::{Deed, Encrypt, Plan, Statement, What};
 use mirrorlab::sim::render;
 use mirrorlab::sim::runner::{Run, Verdict, run};
 use mirrorlab::sim::scenario::Library;
+use mirrorlab::sim::world::Meddling;
 use mirrorlab::types::InstanceName;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -128,12 +129,41 @@ fn plan() -> impl Strategy<Value = Plan> {
         prop::collection::vec(deed(), 1..6),
         any::<bool>(),
     )
-        .prop_map(|(seed, deeds, there_and_back)| Plan {
-            seed,
-            rate: 4,
-            deeds,
-            there_and_back,
+        .prop_map(|(seed, mut deeds, there_and_back)| {
+            promise_no_more_than_clear_text_does(&mut deeds);
+            Plan {
+                seed,
+                rate: 4,
+                deeds,
+                there_and_back,
+            }
         })
+}
+
+/// Where endpoints may be told not to encrypt, a man in the middle who mends what he alters is not noticed: there he only
+/// loses bytes.
+fn promise_no_more_than_clear_text_does(deeds: &mut [Deed]) {
+    let clear = |deed: &Deed| {
+        matches!(
+            deed.what,
+            What::Sql {
+                statement: Statement::Encrypt(Encrypt::Disabled),
+                ..
+            }
+        )
+    };
+    if !deeds.iter().any(clear) {
+        return;
+    }
+    for deed in deeds {
+        if let What::Fault {
+            fault: Fault::Meddle(middle),
+            ..
+        } = &mut deed.what
+        {
+            middle.how = Meddling::DropBytes;
+        }
+    }
 }
 
 fn deed() -> impl Strategy<Value = Deed> {
@@ -147,7 +177,7 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 fn what() -> impl Strategy<Value = What> {
     prop_oneof![
-        3 => (fault(), lasts()).prop_map(|(fault, lasts)| What::Fault {
+        2 => (fault(), lasts()).prop_map(|(fault, lasts)| What::Fault {
             lasts: fault.lasts().then_some(lasts),
             fault,
         }),
@@ -184,6 +214,18 @@ fn firewall() -> impl Strategy<Value = FirewallFault> {
     })
 }
 
+/// A man between two systems, on the way to the endpoint of the second.
+fn meddling() -> impl Strategy<Value = MiddleFault> {
+    let how = select(&Meddling::ALL[..]);
+    (pair(), how, 1..4u32).prop_map(|((from, to), how, count)| MiddleFault {
+        how,
+        from,
+        port: PortSpec::EndpointOf(InstanceName::new(&to)),
+        to,
+        count,
+    })
+}
+
 fn fault() -> impl Strategy<Value = Fault> {
     let instance = || select(&TRIO[..]).prop_map(InstanceName::new);
     let millis = |low: u64, high: u64| (low..high).prop_map(Duration::from_millis);
@@ -203,15 +245,37 @@ fn fault() -> impl Strategy<Value = Fault> {
         1 => (system(), -3_600_000..3_600_000i64).prop_map(|(system, by_millis)| Fault::ClockStep { system, by_millis }),
         1 => (system(), millis(1, 500)).prop_map(|(system, latency)| Fault::DiskSlow { system, latency }),
         1 => system().prop_map(|system| Fault::DiskFailSync { system, file: String::new() }),
+        1 => system().prop_map(|system| Fault::DiskStuck { system }),
+        1 => system().prop_map(|system| Fault::DiskFull { system }),
+        1 => system().prop_map(|system| Fault::DnsLost { system }),
+        1 => (system(), 1..40u32, any::<bool>(), select(&[Crash::Kill, Crash::PowerLoss][..]))
+            .prop_map(|(system, write, kept, how)| Fault::CrashAtWrite { system, write, kept, how }),
+        1 => meddling().prop_map(Fault::Meddle),
     ]
 }
 
 fn statement() -> impl Strategy<Value = Statement> {
+    const ENCRYPTS: [Encrypt; 5] = [
+        Encrypt::Disabled,
+        Encrypt::SupportedAes,
+        Encrypt::RequiredRc4,
+        Encrypt::RequiredAesRc4,
+        Encrypt::RequiredRc4Aes,
+    ];
     prop_oneof![
         1 => Just(Statement::StopEndpoint),
         1 => Just(Statement::StartEndpoint),
         1 => (7023..7026u16).prop_map(Statement::MoveEndpoint),
+        1 => Just(Statement::DropEndpoint),
+        2 => select(&ENCRYPTS[..]).prop_map(Statement::Encrypt),
+        1 => select(&TRIO[..]).prop_map(Statement::DenyConnect),
+        1 => select(&TRIO[..]).prop_map(Statement::DisableLogin),
         3 => Just(Statement::Failover),
+        2 => Just(Statement::Force),
+        1 => Just(Statement::Suspend),
+        1 => Just(Statement::Resume),
+        1 => Just(Statement::SafetyOff),
+        1 => Just(Statement::SafetyFull),
         1 => Just(Statement::WitnessOff),
         1 => Just(Statement::WitnessOn),
         1 => select(&[5u16, 7, 10][..]).prop_map(Statement::TimeoutSeconds),

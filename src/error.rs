@@ -69,15 +69,9 @@ pub struct Message {
 impl Message {
     /// The error with `{0}`, `{1}` … replaced by `args`.
     pub fn with(&self, args: &[&dyn fmt::Display]) -> SqlError {
-        let mut text = self.text.to_owned();
-        for (i, arg) in args.iter().enumerate() {
-            text = text.replace(&format!("{{{i}}}"), &arg.to_string());
-        }
-        debug_assert!(
-            !text.contains(&format!("{{{}}}", args.len())),
-            "message {} lacks arguments",
-            self.number
-        );
+        let text = fill(self.text, args);
+        debug_assert!(text.is_some(), "message {} lacks arguments", self.number);
+        let text = text.unwrap_or_else(|| self.text.to_owned());
         SqlError {
             number: self.number,
             severity: self.severity,
@@ -91,6 +85,22 @@ impl Message {
     pub fn error(&self) -> SqlError {
         self.with(&[])
     }
+}
+
+/// The text with its places filled in one pass: what is filled in is never looked at again, braces or not.
+///
+/// None if there are fewer arguments than places.
+fn fill(text: &str, args: &[&dyn fmt::Display]) -> Option<String> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (place, after) = after.split_once('}')?;
+        filled.push_str(before);
+        filled.push_str(&args.get(place.parse::<usize>().ok()?)?.to_string());
+        rest = after;
+    }
+    filled.push_str(rest);
+    Some(filled)
 }
 
 /// The catalogue entry of `number`, if this project raises it.
@@ -337,6 +347,26 @@ mod tests {
         numbers.sort_unstable();
         numbers.dedup();
         assert_eq!(numbers.len(), msg::ALL.len());
+    }
+
+    #[test]
+    fn what_is_filled_in_is_text_and_nothing_else() {
+        let hostile = msg::LOGIN_FAILED.with(&[&"{0} {1} {{2}"]);
+        assert_eq!(hostile.text, "Login failed for user '{0} {1} {{2}'.");
+        let crossed = msg::CONNECTION_ERROR.with(&[&"{1}", &"{2}", &"{0}"]);
+        assert_eq!(
+            crossed.text,
+            "Database mirroring connection error {1} '{2}' for '{0}'."
+        );
+    }
+
+    #[test]
+    fn every_place_of_every_message_can_be_filled() {
+        for message in msg::ALL {
+            let places = message.text.matches('{').count();
+            let args: Vec<&dyn fmt::Display> = vec![&7; places];
+            assert!(fill(message.text, &args).is_some(), "{}", message.number);
+        }
     }
 
     #[test]

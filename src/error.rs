@@ -179,6 +179,8 @@ catalogue! {
     LOGIN_DATABASE = 4060, 11, false, "Cannot open database \"{0}\" requested by the login. The login failed.";
     DISK_ERROR = 823, 24, true, "The operating system returned error {0} to the instance during {1}.";
     TRANSACTION_CUT = 596, 21, true, "Cannot continue the execution because the session is in the kill state: the database changed its role or lost quorum.";
+    CLIENT_LOGINS_FULL = 17809, 20, true, "Could not connect: {0} connections to the client port have not logged in yet, the bound is reached, and this one has waited longest of those from its address. The connection has been closed. [CLIENT: {1}]";
+    CLIENT_LOGIN_TIMED_OUT = 17830, 20, true, "A connection to the client port did not log in within {0} seconds and has been closed. [CLIENT: {1}]";
     LOGIN_FAILED = 18456, 14, true, "Login failed for user '{0}'.";
     MASTER_DAMAGED = 3411, 21, true, "The instance cannot start: {0}. Restore master or rebuild it.";
     // Principals, certificates, keys

@@ -30,8 +30,9 @@ pub struct ClientSession {
 }
 
 impl Instance {
-    pub(super) fn on_client_accepted(&mut self, connection: ConnectionId) {
+    pub(super) fn on_client_accepted(&mut self, connection: ConnectionId, from: String) {
         self.clients.insert(connection, ClientSession::default());
+        self.await_hello(connection, from);
     }
 
     pub(super) fn on_client_received(&mut self, connection: ConnectionId, bytes: &[u8]) {
@@ -89,9 +90,11 @@ impl Instance {
         };
         if let Some(client) = self.clients.get_mut(&connection) {
             client.greeted = true;
+            client.codec.expect_batches();
             client.login = login;
             client.database.clone_from(&database);
         }
+        self.strangers.remove(&connection);
         self.emit(InstanceEvent::ClientConnected { connection, database });
         self.send_client(connection, &ClientResponse::Hello(answer));
     }
@@ -113,6 +116,7 @@ impl Instance {
         });
         self.send_client(connection, &ClientResponse::Refused(error));
         self.clients.remove(&connection);
+        self.strangers.remove(&connection);
         self.output(Output::Close {
             connection,
             how: CloseHow::Fin,
@@ -163,6 +167,7 @@ impl Instance {
 
     pub(super) fn on_client_closed(&mut self, connection: ConnectionId) {
         self.clients.remove(&connection);
+        self.strangers.remove(&connection);
     }
 
     /// End every connection that uses `database`; what they wait for is never answered.

@@ -23,8 +23,6 @@ use crate::endpoint::connection::{
 use crate::error::{SqlError, msg};
 use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
 
-/// Half-open logins an endpoint holds at most; a further caller is refused until one of them ends.
-const LOGINS_MAX: usize = 64;
 /// Session messages that may arrive before this side of the link is up; one more ends the connection.
 const EARLY_MESSAGES_MAX: usize = 256;
 
@@ -261,15 +259,10 @@ impl Instance {
             from: from.clone(),
         });
         let reading = self.catalog.endpoint().map(|e| e.config.state.reading());
-        let logins = self
-            .endpoint
-            .connections
-            .values()
-            .filter(|c| !c.connection.is_online())
-            .count();
         let local = self.local_endpoint();
         match (reading, local) {
-            (Some(Reading::Serves), Some(local)) if logins < LOGINS_MAX => {
+            (Some(Reading::Serves), Some(local)) => {
+                self.make_room_for_login();
                 let seed = self.login_seed();
                 let connection = Connection::accept(id, local, from, seed, self.now);
                 self.endpoint.connections.insert(
@@ -281,13 +274,8 @@ impl Instance {
                 );
                 self.pump(id);
             }
-            (reading, _) => {
-                let error = if reading == Some(Reading::Serves) {
-                    let text = format!("{LOGINS_MAX} logins are under way, the bound is reached");
-                    msg::TRANSPORT_ERROR.with(&[&text, &1, &"Accept", &from])
-                } else {
-                    msg::ENDPOINT_DISABLED_OR_STOPPED.error()
-                };
+            _ => {
+                let error = msg::ENDPOINT_DISABLED_OR_STOPPED.error();
                 self.log_error(&error);
                 self.output(Output::Close {
                     connection: id,

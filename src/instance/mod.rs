@@ -19,6 +19,7 @@ mod database;
 mod ddl;
 mod dml;
 mod endpoint;
+mod half_open;
 pub mod io;
 mod mirroring;
 mod options;
@@ -43,6 +44,7 @@ use client::ClientSession;
 use controller::Questions;
 use database::Database;
 use endpoint::EndpointRuntime;
+use half_open::Strangers;
 use io::{CloseHow, Core, DiskRequest, DiskTicket, Input, Listener, Output};
 use purpose::Purpose;
 
@@ -126,6 +128,7 @@ pub struct Instance {
     trace: trace::Trace,
     questions: Questions,
     clients: BTreeMap<ConnectionId, ClientSession>,
+    strangers: Strangers,
     client_listener_since: Option<WallTime>,
     pending: BTreeMap<DiskTicket, Purpose>,
     next_ticket: u64,
@@ -181,6 +184,7 @@ impl Instance {
             trace: trace::Trace::default(),
             questions: Questions::default(),
             clients: BTreeMap::new(),
+            strangers: Strangers::new(),
             client_listener_since: None,
             pending: BTreeMap::new(),
             next_ticket: 1,
@@ -202,8 +206,8 @@ impl Instance {
             Input::Accepted {
                 connection,
                 listener: Listener::Client,
-                ..
-            } => self.on_client_accepted(connection),
+                from,
+            } => self.on_client_accepted(connection, from.to_string()),
             Input::Accepted {
                 connection,
                 listener: Listener::Endpoint,
@@ -244,6 +248,7 @@ impl Instance {
             Input::ControllerAnswered { ticket, answer } => self.on_controller_answered(ticket, answer),
             Input::Wake => {
                 self.wake = None;
+                self.wake_strangers();
                 self.wake_connections();
                 self.wake_sessions();
             }
@@ -310,6 +315,7 @@ impl Instance {
             });
         }
         self.clients.clear();
+        self.strangers.clear();
         self.resumed.clear();
         self.endpoint.connections.clear();
         self.output(Output::StopListening {
@@ -341,7 +347,9 @@ impl Instance {
             .next_attempt()
             .filter(|_| self.is_endpoint_started());
         let dial = dial.map(|at| (at, "reconnect"));
-        let Some((at, deadline)) = connections.chain(sessions).chain(dial).min() else {
+        let stranger = self.next_stranger_deadline();
+        let all = connections.chain(sessions).chain(dial).chain(stranger);
+        let Some((at, deadline)) = all.min() else {
             return;
         };
         if self.wake != Some(at) {

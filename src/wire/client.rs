@@ -98,8 +98,14 @@ impl Default for ServerCodec {
 }
 
 impl ServerCodec {
+    /// For a client that has not said hello: nothing longer than a hello is awaited.
     pub fn new() -> Self {
-        ServerCodec(Stream::new(BATCH_BYTES_MAX))
+        ServerCodec(Stream::new(HELLO_BYTES_MAX))
+    }
+
+    /// The client is let in: from now on a batch may be as long as batches are.
+    pub fn expect_batches(&mut self) {
+        self.0.decoder.set_payload_bytes_max(BATCH_BYTES_MAX);
     }
 
     pub fn push(&mut self, bytes: &[u8]) {
@@ -312,11 +318,16 @@ mod tests {
         let mut client = ClientCodec::new();
         let error = client.encode(&ClientRequest::Batch("x".repeat(BATCH_BYTES_MAX + 1)));
         assert_eq!(error.unwrap_err().to_sql().number, 8631);
-        let mut server = ServerCodec::new();
-        let mut bytes = Protocol::Client.preamble().to_vec();
-        put_frame(&mut bytes, FrameType::BATCH, 0, &vec![b'x'; BATCH_BYTES_MAX + 1]);
-        server.push(&bytes[..100]);
-        assert!(matches!(server.next_request(), Err(DecodeError::TooLong { .. })));
+        for (max, is_let_in) in [(HELLO_BYTES_MAX, false), (BATCH_BYTES_MAX, true)] {
+            let mut server = ServerCodec::new();
+            if is_let_in {
+                server.expect_batches();
+            }
+            let mut bytes = Protocol::Client.preamble().to_vec();
+            put_frame(&mut bytes, FrameType::BATCH, 0, &vec![b'x'; max + 1]);
+            server.push(&bytes[..100]);
+            assert!(matches!(server.next_request(), Err(DecodeError::TooLong { .. })));
+        }
     }
 
     #[test]

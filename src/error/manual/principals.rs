@@ -64,6 +64,13 @@ manual! {
     15530 Documented [Statement]
         "An object of this kind has this name."
         ["Choose another name, or use the object there is."];
+    17809 Documented [Instance]
+        "More connections to the client port than the bound have not logged in; the oldest of the address that holds most of them was closed."
+        ["Look at the address: programs that connect and say nothing come from there.",
+         "Clients that log in are let in all the while."];
+    17830 Documented [Instance]
+        "A program connected to the client port and did not log in in time."
+        ["Look at the address: a port scanner, a load balancer's probe, or another protocol that waits for the server to speak first."];
     18456 Documented [Client, Instance]
         "A client could not log in on the client port."
         ["Look at the user's name.", "An endpoint's port speaks another protocol: clients connect to the client port."];

@@ -23,8 +23,9 @@ use crate::endpoint::connection::{
 use crate::error::{SqlError, msg};
 use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
 
-/// Session messages that may arrive before this side of the link is up; one more ends the connection.
+/// Session messages, and their bytes, that may arrive before this side of the link is up; more end the connection.
 const EARLY_MESSAGES_MAX: usize = 256;
+const EARLY_BYTES_MAX: usize = 16 << 20;
 
 /// Everything between this instance and its peers.
 #[derive(Debug, Default)]
@@ -481,7 +482,14 @@ impl Instance {
         let outlived = online.connection.side() == Side::Initiator
             && self.endpoint.peers.is_reached_otherwise(id, peer.arbitration_id);
         let is_self = peer.arbitration_id == self.catalog.identity.arbitration_id;
-        let verdict = if outlived || is_self {
+        let is_taken = self.is_name_taken(online.connection.side(), &peer);
+        if is_taken {
+            let error = msg::ARBITRATION_NEW_LOST.error();
+            let quoted = format!("Error {}, State {}: {}", error.number, error.state, error.text);
+            let far = online.connection.far_address().to_owned();
+            self.log_error(&msg::LOGIN_FAILED_USER.with(&[&peer.principal, &quoted, &far]));
+        }
+        let verdict = if outlived || is_self || is_taken {
             ArbitrationVerdict::LostToOlder
         } else {
             ArbitrationVerdict::Keep
@@ -489,6 +497,17 @@ impl Instance {
         if let Some(online) = self.endpoint.connections.get_mut(&id) {
             online.connection.resolve_arbitration(self.now, verdict);
         }
+    }
+
+    /// Whether somebody with another login is connected under the identity this peer claims: who it *is* was proved, which
+    /// instance it is, is only its word.
+    fn is_name_taken(&self, side: Side, peer: &PeerIdentity) -> bool {
+        self.endpoint.connections.values().any(|other| {
+            let known = other.peer.as_ref();
+            other.connection.side() == side
+                && known
+                    .is_some_and(|k| k.arbitration_id == peer.arbitration_id && k.principal != peer.principal)
+        })
     }
 
     fn on_peer_online(&mut self, id: ConnectionId, logged_in: &LoggedIn) {
@@ -525,7 +544,8 @@ impl Instance {
     pub(super) fn keep_early(&mut self, id: ConnectionId, message: Vec<u8>) {
         let early = self.endpoint.early.entry(id).or_default();
         early.push_back(message);
-        if early.len() > EARLY_MESSAGES_MAX {
+        let bytes: usize = early.iter().map(Vec::len).sum();
+        if early.len() > EARLY_MESSAGES_MAX || bytes > EARLY_BYTES_MAX {
             let error = msg::UNEXPECTED_MESSAGE.with(&[&"session", &"a peer whose link is not complete"]);
             self.close_peer(id, Some(error));
         }

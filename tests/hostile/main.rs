@@ -1,0 +1,13 @@
+//! The attacker against a live endpoint in the simulated world, beside a pair that must not notice.
+//!
+//! Every attack ends with the connection closed at once or at a deadline that has a name, without a word to the attacker,
+//! with a line in the attacked instance's error log that names him and the number, and with the pair serving all along.
+
+mod floods;
+mod foe;
+mod handshakes;
+mod messages;
+mod online;
+mod rig;
+mod stalls;
+mod strangers;

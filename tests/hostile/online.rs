@@ -1,0 +1,200 @@
+//! An attacker with a stolen certificate, logged in: his words reach no session, and end his connection alone.
+
+use std::time::Duration;
+
+use mirrorlab::endpoint::config::{Algorithms, Encryption};
+use mirrorlab::endpoint::connection::Connection;
+use mirrorlab::types::{Guid, Now};
+use mirrorlab::wire::frame::{FrameHeader, FrameType, put_frame};
+use mirrorlab::wire::mirroring::{Body, Message};
+
+use crate::foe::Plan;
+use crate::rig::{Rig, with_pair, with_trio};
+
+/// Says `message` as a proper peer would, and waits for what comes of it.
+fn says(message: Vec<u8>) -> Plan {
+    Plan::online(move |connection: &mut Connection, now: Now| {
+        connection.send(now, &message);
+        Vec::new()
+    })
+}
+
+async fn assert_ends(rig: &Rig, plan: Plan, what: &str, numbers: &[&str]) {
+    let since = rig.world.now();
+    let report = rig.attack(rig.insider(), plan).await;
+    assert!(report.was_online, "{what}: {report:?}");
+    assert_ne!(report.end, "open", "{what}: {report:?}");
+    let lines = rig.log("beta", since);
+    let named = |line: &&String| numbers.iter().any(|n| line.contains(n));
+    assert!(lines.iter().any(|line| named(&line)), "{what}: {lines:?}");
+    rig.assert_served().await;
+}
+
+#[test]
+fn what_breaks_the_seal_or_the_frame_ends_the_connection() {
+    with_trio(async |rig| {
+        type Bend = fn(&mut Vec<u8>);
+        let cases: [(&str, Bend, &str); 5] = [
+            (
+                "a flipped bit",
+                |b| *b.last_mut().expect("a tag") ^= 1,
+                "Error: 28061",
+            ),
+            ("a record twice", |b| b.extend_from_within(..), "Error: 28061"),
+            ("a wrong check value", |b| b[17] ^= 1, "Error: 28040"),
+            ("a length of 4 GiB", |b| b[..4].fill(0xff), "Error: 28040"),
+            (
+                "a frame in clear",
+                |b| {
+                    let header = b.first_chunk().expect("a header");
+                    let sequence = FrameHeader::parse(header).0.sequence;
+                    b.clear();
+                    put_frame(b, FrameType::SESSION, sequence, b"in clear");
+                },
+                "Error: 28044",
+            ),
+        ];
+        for (what, bend, number) in cases {
+            // The first ping after the login.
+            let plan = Plan::until(6, move |honest| {
+                let mut bytes = honest.to_vec();
+                bend(&mut bytes);
+                bytes
+            });
+            assert_ends(rig, plan, what, &[number]).await;
+        }
+    });
+}
+
+#[test]
+fn silence_after_the_login_ends_at_the_partner_timeout() {
+    with_trio(async |rig| {
+        rig.misleads("no-early-timeout");
+        let report = rig.attack(rig.insider(), Plan::until(6, |_| Vec::new())).await;
+        assert!(report.was_online && report.end != "open", "{report:?}");
+        let bound = Duration::from_secs(9)..Duration::from_secs(13);
+        assert!(bound.contains(&report.since_deed), "{report:?}");
+    });
+}
+
+#[test]
+fn messages_before_the_link_is_whole_are_bounded_in_number_and_in_bytes() {
+    with_trio(async |rig| {
+        for (count, bytes) in [(300, 100), (20, 1 << 20)] {
+            let plan = Plan::online(move |connection, now| {
+                for _ in 0..count {
+                    connection.send(now, &vec![7; bytes]);
+                }
+                Vec::new()
+            });
+            assert_ends(
+                rig,
+                plan,
+                &format!("{count} messages of {bytes} bytes"),
+                &["1434"],
+            )
+            .await;
+        }
+    });
+}
+
+#[test]
+fn whatever_is_said_to_sessions_of_others_changes_nothing() {
+    with_trio(async |rig| {
+        let session = rig
+            .must(
+                "beta",
+                "SELECT mirroring_guid FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL",
+            )
+            .await;
+        let guid = Guid::parse(&session[0][0].to_string()).expect("a guid");
+        let mut messages: Vec<Vec<u8>> = vec![Vec::new(), b"garbage".to_vec(), vec![0xff; 4096]];
+        for session in [guid, Guid::from_bytes([0xEE; 16])] {
+            for kind in 0..64u8 {
+                // The head of a genuine message, with every kind and a tail that is none.
+                let removed = Message {
+                    session,
+                    role_sequence: 1,
+                    link: 1,
+                    body: Body::Removed,
+                };
+                let mut bytes = removed.encode().expect("it fits");
+                let at = bytes.len() - 1;
+                bytes[at] = kind;
+                messages.push(bytes);
+            }
+        }
+        let plans = messages.len();
+        for (n, message) in messages.into_iter().enumerate() {
+            drop(rig.begin(rig.insider(), says(message)));
+            if n % 16 == 0 {
+                rig.pass(Duration::from_millis(50)).await;
+                rig.assert_served().await;
+            }
+        }
+        rig.pass(Duration::from_secs(2)).await;
+        assert!(plans > 100);
+        assert_eq!(
+            rig.number(
+                "alpha",
+                "SELECT COUNT(*) FROM sys.database_mirroring WHERE mirroring_state = 4"
+            )
+            .await,
+            1,
+        );
+    });
+}
+
+#[test]
+fn a_peer_with_another_login_cannot_take_a_partners_name() {
+    with_trio(async |rig| {
+        let alpha = rig
+            .must(
+                "beta",
+                "SELECT DISTINCT peer_arbitration_id FROM sys.dm_db_mirroring_connections WHERE principal_name = 'alpha_login'",
+            )
+            .await;
+        let mut foe = rig.insider();
+        foe.local.arbitration_id = Guid::parse(&alpha[0][0].to_string()).expect("a guid");
+        let since = rig.world.now();
+        let report = rig.attack(foe, Plan::honest()).await;
+        assert!(!report.was_online, "{report:?}");
+        rig.assert_named(since, &report, 28032);
+        assert_eq!(
+            rig.log("alpha", since),
+            Vec::<String>::new(),
+            "alpha has noticed nothing"
+        );
+        rig.assert_served().await;
+    });
+}
+
+#[test]
+fn in_clear_and_under_rc4_garbage_ends_the_connection_too() {
+    for (pair, encryption) in [
+        ("pair_clear", Encryption::Disabled),
+        ("pair_rc4", Encryption::Required(Algorithms::Rc4)),
+    ] {
+        with_pair(pair, async move |rig| {
+            for (what, at) in [
+                ("the first byte of a header", 0),
+                ("its kind", 4),
+                ("its number", 13),
+            ] {
+                let since = rig.world.now();
+                let mut foe = rig.insider();
+                foe.local.config.encryption = encryption;
+                let plan = Plan::until(6, move |honest| {
+                    let mut bytes = honest.to_vec();
+                    bytes[at] ^= 0x40;
+                    bytes
+                });
+                let report = rig.attack(foe, plan).await;
+                assert!(report.was_online, "{pair}, {what}: {report:?}");
+                report.assert_ended(what);
+                rig.assert_named(since, &report, 28040);
+            }
+            rig.assert_served().await;
+        });
+    }
+}

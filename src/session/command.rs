@@ -153,7 +153,7 @@ impl Partner {
         self.begin_command(now, Kind::Timeout);
         let mut record = self.record.clone();
         record.timeout_seconds = seconds;
-        record.configuration_sequence += 1;
+        record.configuration_sequence = record.configuration_sequence.saturating_add(1);
         self.persist(record, Then::TimeoutSet, out);
         Ok(())
     }
@@ -229,7 +229,7 @@ impl Partner {
             return Err(entry.with(&[&self.record.database]));
         }
         let mut configuration = self.record.configuration();
-        configuration.sequence += 1;
+        configuration.sequence = configuration.sequence.saturating_add(1);
         configuration.witness = None;
         let sequence = configuration.sequence;
         self.begin_command(now, Kind::WitnessOff { sequence, next });
@@ -424,7 +424,7 @@ impl Partner {
         }
         let mut record = self.record.clone();
         record.witness = self.witness_address().cloned();
-        record.configuration_sequence += 1;
+        record.configuration_sequence = record.configuration_sequence.saturating_add(1);
         let sequence = record.configuration_sequence;
         self.set_witness_step(WitnessStep::Recording { sequence });
         self.persist(record, Then::WitnessAdded, out);

@@ -100,18 +100,18 @@ impl PartnerRecord {
             self.suspend_sequence = theirs.suspend_sequence;
         } else if theirs.suspend_sequence == self.suspend_sequence && theirs.suspended != self.suspended {
             self.suspended = true;
-            self.suspend_sequence += 1;
+            self.suspend_sequence = self.suspend_sequence.saturating_add(1);
         }
         if self.configuration() != before {
-            self.configuration_sequence += 1;
+            self.configuration_sequence = self.configuration_sequence.saturating_add(1);
         }
     }
 
     /// Pauses or resumes the session.
     pub fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended;
-        self.suspend_sequence += 1;
-        self.configuration_sequence += 1;
+        self.suspend_sequence = self.suspend_sequence.saturating_add(1);
+        self.configuration_sequence = self.configuration_sequence.saturating_add(1);
         self.synchronized &= !suspended;
     }
 

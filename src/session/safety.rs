@@ -30,8 +30,8 @@ impl Partner {
         }
         let mut configuration = self.record.configuration();
         configuration.safety = safety;
-        configuration.safety_sequence += 1;
-        configuration.sequence += 1;
+        configuration.safety_sequence = configuration.safety_sequence.saturating_add(1);
+        configuration.sequence = configuration.sequence.saturating_add(1);
         let sequence = configuration.sequence;
         self.begin_command(now, Kind::Safety { safety, sequence });
         self.to_partner(Body::Configure { configuration }, out);
@@ -42,7 +42,7 @@ impl Partner {
     pub(super) fn record_safety(&mut self, safety: Safety, sequence: u32, out: &mut Outbox) {
         let mut record = self.record.clone();
         record.safety = safety;
-        record.safety_sequence += 1;
+        record.safety_sequence = record.safety_sequence.saturating_add(1);
         record.configuration_sequence = sequence;
         self.persist(record, Then::SafetySet, out);
     }

@@ -74,7 +74,7 @@ impl Partner {
         let mut record = self.record.clone();
         record.suspended = true;
         record.suspend_sequence = suspend_sequence;
-        record.configuration_sequence += 1;
+        record.configuration_sequence = record.configuration_sequence.saturating_add(1);
         self.persist(record, Then::Suspended { by_mirror: true }, out);
     }
 

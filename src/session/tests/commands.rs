@@ -203,3 +203,23 @@ fn the_command_table() {
     }
     insta::assert_snapshot!(table);
 }
+
+#[test]
+fn sequences_that_a_lying_partner_has_used_up_end_no_session() {
+    let trio = Trio::started(false);
+    let mut record = trio.partner(A).record().clone();
+    let mut theirs = record.configuration();
+    theirs.sequence = u32::MAX;
+    theirs.safety_sequence = u32::MAX;
+    theirs.suspend_sequence = u32::MAX;
+    record.configure(&theirs);
+    theirs.suspended = !record.suspended;
+    record.merge(&theirs);
+    assert!(
+        record.suspended,
+        "the two suspensions are as new as each other: the session rests"
+    );
+    record.suspend(false);
+    assert!(!record.suspended);
+    assert_eq!(record.configuration().suspend_sequence, u32::MAX);
+}

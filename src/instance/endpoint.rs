@@ -546,7 +546,9 @@ impl Instance {
         early.push_back(message);
         let bytes: usize = early.iter().map(Vec::len).sum();
         if early.len() > EARLY_MESSAGES_MAX || bytes > EARLY_BYTES_MAX {
-            let error = msg::UNEXPECTED_MESSAGE.with(&[&"session", &"a peer whose link is not complete"]);
+            let from = self.peer_of(id).map(|p| p.server_name.clone());
+            let error = msg::UNEXPECTED_MESSAGE.with(&[&"early", &from.unwrap_or_default()]);
+            self.log_error(&error);
             self.close_peer(id, Some(error));
         }
     }

@@ -7,6 +7,8 @@ use mirrorlab::endpoint::connection::Connection;
 use mirrorlab::types::{Guid, Now};
 use mirrorlab::wire::frame::{FrameHeader, FrameType, put_frame};
 use mirrorlab::wire::mirroring::{Body, Message};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
 
 use crate::foe::Plan;
 use crate::rig::{Rig, with_pair, with_trio};
@@ -77,21 +79,49 @@ fn silence_after_the_login_ends_at_the_partner_timeout() {
     });
 }
 
+/// The session that beta has with alpha.
+async fn session(rig: &Rig) -> Guid {
+    let rows = rig
+        .must(
+            "beta",
+            "SELECT mirroring_guid FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL",
+        )
+        .await;
+    Guid::parse(&rows[0][0].to_string()).expect("a guid")
+}
+
 #[test]
 fn messages_before_the_link_is_whole_are_bounded_in_number_and_in_bytes() {
     with_trio(async |rig| {
-        for (count, bytes) in [(300, 100), (20, 1 << 20)] {
-            let plan = Plan::online(move |connection, now| {
-                for _ in 0..count {
-                    connection.send(now, &vec![7; bytes]);
-                }
-                Vec::new()
-            });
+        let session = session(rig).await;
+        for (count, bytes) in [(257, 100), (17, 1 << 20)] {
+            // Random, so that it does not shrink on the way.
+            let mut frame = vec![0; bytes];
+            ChaCha8Rng::from_seed([1; 32]).fill_bytes(&mut frame);
+            let message = Message {
+                session,
+                role_sequence: 1,
+                link: 1,
+                body: Body::Block { frame },
+            };
+            let message = message.encode().expect("it fits");
+            let plan = |count| {
+                let message = message.clone();
+                Plan::online(move |connection, now| {
+                    for _ in 0..count {
+                        connection.send(now, &message);
+                    }
+                    Vec::new()
+                })
+            };
+            let what = format!("{count} messages of {bytes} bytes");
+            let few = rig.attack(rig.insider(), plan(count / 2)).await;
+            assert_eq!(few.end, "open", "{what}: half of it is kept");
             assert_ends(
                 rig,
-                plan,
-                &format!("{count} messages of {bytes} bytes"),
-                &["1434"],
+                plan(count),
+                &what,
+                &["1434 Invalid or unexpected database mirroring early message"],
             )
             .await;
         }
@@ -101,13 +131,7 @@ fn messages_before_the_link_is_whole_are_bounded_in_number_and_in_bytes() {
 #[test]
 fn whatever_is_said_to_sessions_of_others_changes_nothing() {
     with_trio(async |rig| {
-        let session = rig
-            .must(
-                "beta",
-                "SELECT mirroring_guid FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL",
-            )
-            .await;
-        let guid = Guid::parse(&session[0][0].to_string()).expect("a guid");
+        let guid = session(rig).await;
         let mut messages: Vec<Vec<u8>> = vec![Vec::new(), b"garbage".to_vec(), vec![0xff; 4096]];
         for session in [guid, Guid::from_bytes([0xEE; 16])] {
             for kind in 0..64u8 {

@@ -3,6 +3,7 @@
 //! Every attack ends with the connection closed at once or at a deadline that has a name, without a word to the attacker,
 //! with a line in the attacked instance's error log that names him and the number, and with the pair serving all along.
 
+mod callees;
 mod floods;
 mod foe;
 mod handshakes;

@@ -82,8 +82,8 @@ pub fn scenarios(bytes: &[u8]) -> bool {
     library.insert("test/entry", &String::from_utf8_lossy(bytes));
     match library.load("test/entry") {
         Ok(scenario) => {
-            let shown: usize = scenario.numbers().len();
-            shown < usize::MAX
+            drop(scenario.numbers());
+            true
         }
         Err(error) => {
             assert!(!error.report().is_empty());

@@ -106,6 +106,12 @@ pub fn generate(
     })
 }
 
+/// The thumbprint of a certificate, in hexadecimal: SHA-256 of its bytes, whatever they are.
+pub fn thumbprint_of(der: &[u8]) -> String {
+    let digest = Sha256::digest(der);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Reads a certificate; nothing may follow it.
 pub fn parse(der: &[u8]) -> Result<CertificateFacts, CertificateError> {
     let (rest, certificate) =

@@ -22,7 +22,7 @@ use crate::wire::frame::{
 };
 use crate::wire::login::LoginMessage;
 
-use super::config::{EndpointState, Method, Reading};
+use super::config::{EndpointRole, EndpointState, Method, Reading};
 use super::login::{Action, Login, LoginState, Next, Proved, RecordKeys, name_terms};
 use super::negotiate::Incompatible;
 
@@ -417,6 +417,11 @@ impl Connection {
         self.last_received
     }
 
+    /// The ROLE of this side's endpoint when the connection began.
+    pub fn local_role(&self) -> EndpointRole {
+        self.local.config.role
+    }
+
     pub fn login_state(&self) -> LoginState {
         self.login_state
     }
@@ -619,6 +624,12 @@ impl Connection {
             msg::LOGIN_SUCCEEDED.number,
             1,
         );
+        if let Some(thumbprint) = logged_in.peer_certificate.clone() {
+            self.emit(EndpointEvent::CertificateShown {
+                connection: self.id,
+                thumbprint,
+            });
+        }
         self.emit(EndpointEvent::LoggedIn {
             connection: self.id,
             peer: logged_in.peer.arbitration_id,

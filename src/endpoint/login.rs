@@ -141,6 +141,8 @@ pub struct LoggedIn {
     pub encryption: EncryptionInUse,
     pub local_level: EncryptionLevel,
     pub peer_certificate_id: Option<i64>,
+    /// The thumbprint of the certificate the peer showed.
+    pub peer_certificate: Option<String>,
     /// The acceptor's verdict: on the initiator, that it was let in.
     pub connect_granted: bool,
     proof: Proof,
@@ -925,6 +927,7 @@ impl WaitArbitration {
                 encryption: self.proved.encryption,
                 local_level: self.common.local.config.encryption.level(),
                 peer_certificate_id: self.proved.principal.certificate_id,
+                peer_certificate: self.proved.principal.certificate,
                 connect_granted: match self.common.side {
                     Side::Acceptor => self.proved.principal.connect,
                     Side::Initiator => true,

@@ -20,6 +20,7 @@ mod ddl;
 mod dml;
 mod endpoint;
 mod half_open;
+mod held;
 pub mod io;
 mod mirroring;
 mod options;
@@ -126,6 +127,7 @@ pub struct Instance {
     witness_since: BTreeMap<Guid, DiskTicket>,
     endpoint: EndpointRuntime,
     trace: trace::Trace,
+    told: held::Told,
     questions: Questions,
     clients: BTreeMap<ConnectionId, ClientSession>,
     strangers: Strangers,
@@ -193,6 +195,7 @@ impl Instance {
             dials_changed: false,
             creating: BTreeSet::new(),
             resumed: VecDeque::new(),
+            told: held::Told::default(),
             traffic_seen: BTreeSet::new(),
             query_engine: views::QueryEngine::default(),
             wake: None,
@@ -270,6 +273,7 @@ impl Instance {
             instance: self.catalog.identity.arbitration_id,
         });
         self.enter_service_login();
+        self.tell_what_is_held();
         let writes = self.catalog.take_writes();
         if !writes.is_empty() {
             self.disk(DiskRequest::Master { writes }, Purpose::Catalog);

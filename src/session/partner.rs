@@ -50,6 +50,8 @@ pub struct Partner {
     pub(super) witness_tried: bool,
     /// The last number given to a greeting or a request; see [`Partner::number`].
     last_number: u64,
+    /// Session and role sequence of the message that was acted on last.
+    acts_on: Option<(Guid, RoleSequence)>,
     pub(super) my_link: u64,
     pub(super) their_link: u64,
     pub(super) pair: Pair,
@@ -272,6 +274,7 @@ impl Partner {
             witness_up_now: false,
             witness_tried: false,
             last_number: 0,
+            acts_on: None,
             my_link: 0,
             their_link: 0,
             pair: Pair::Down,
@@ -531,6 +534,17 @@ impl Partner {
     pub(super) fn number(&mut self, now: Timestamp) -> u64 {
         self.last_number = now.as_micros().max(self.last_number + 1);
         self.last_number
+    }
+
+    /// A message of this session and role sequence is acted on.
+    pub(super) fn acts_on(&mut self, session: Guid, role_sequence: RoleSequence, out: &mut Outbox) {
+        if self.acts_on.replace((session, role_sequence)) != Some((session, role_sequence)) {
+            out.emit(SessionEvent::ActsOn {
+                database: self.record.database.clone(),
+                session,
+                role_sequence,
+            });
+        }
     }
 
     /// Numbers given from here on are above `number`, too.

@@ -160,6 +160,7 @@ impl Partner {
                 && message.role_sequence == self.record.role_sequence
                 && self.stage == Stage::Running =>
             {
+                self.acts_on(message.session, message.role_sequence, out);
                 if self.is_principal() {
                     self.on_mirror_message(now, body, log, out);
                 } else {

@@ -34,7 +34,9 @@ pub fn tell(stamped: &Stamped) {
 
 fn level(event: &Event) -> Level {
     match event {
-        Event::World(WorldEvent::ClearSessionMessage { .. }) => Level::TRACE,
+        Event::World(WorldEvent::ClearSessionMessage { .. } | WorldEvent::SealedSessionMessage { .. }) => {
+            Level::TRACE
+        }
         Event::World(_) => Level::INFO,
         Event::Instance(InstanceEvent::ErrorLog { severity, .. }) if *severity >= 16 => Level::WARN,
         Event::Instance(InstanceEvent::Stopped { .. } | InstanceEvent::DiskError { .. }) => Level::WARN,
@@ -61,7 +63,8 @@ fn level(event: &Event) -> Level {
             | SessionEvent::WitnessSet { .. },
         ) => Level::INFO,
         Event::Session(
-            SessionEvent::LogGenerated { .. }
+            SessionEvent::ActsOn { .. }
+            | SessionEvent::LogGenerated { .. }
             | SessionEvent::LogSent { .. }
             | SessionEvent::FailoverLsn { .. }
             | SessionEvent::LogRecovered { .. }

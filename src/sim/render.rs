@@ -147,7 +147,7 @@ impl Writer {
             WorldEvent::FaultFired { text, .. } => self.flush_left(at, &format!("fault {text}")),
             WorldEvent::FaultEnded { text, .. } => self.flush_left(at, &format!("end of {text}")),
             WorldEvent::Quiet => self.flush_left(at, "quiet"),
-            WorldEvent::FaultTookEffect { .. } => {}
+            WorldEvent::FaultTookEffect { .. } | WorldEvent::SealedSessionMessage { .. } => {}
             WorldEvent::ProcessStarted { instance } => {
                 self.indented(at, instance.as_str(), "process started");
             }
@@ -243,6 +243,7 @@ fn instance(event: &InstanceEvent) -> Option<String> {
             Some(format!("disk error: {request}: {}", one_line(error)))
         }
         InstanceEvent::BatchDone { .. }
+        | InstanceEvent::CertificatesHeld { .. }
         | InstanceEvent::ClientConnected { .. }
         | InstanceEvent::ClientRefused { .. } => None,
     }
@@ -310,6 +311,9 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
             )
         }
         EndpointEvent::AuditLogin { .. }
+        | EndpointEvent::Configured { .. }
+        | EndpointEvent::Dropped { .. }
+        | EndpointEvent::CertificateShown { .. }
         | EndpointEvent::Connecting { .. }
         | EndpointEvent::Connected { .. }
         | EndpointEvent::Accepted { .. }
@@ -425,7 +429,8 @@ fn session(event: &SessionEvent) -> Option<String> {
             )
         }
         SessionEvent::Note { database, text } => (database, text.clone()),
-        SessionEvent::LogGenerated { .. }
+        SessionEvent::ActsOn { .. }
+        | SessionEvent::LogGenerated { .. }
         | SessionEvent::LogSent { .. }
         | SessionEvent::FailoverLsn { .. }
         | SessionEvent::LogRecovered { .. }

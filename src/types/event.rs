@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConnectionId, DatabaseName, EncryptionInUse, Guid, InstanceName, LinkState, Lsn, MirroringState,
-    PartnerRole, RoleSequence, ServerAddress, Timestamp, TransactionId,
+    ConnectionId, DatabaseName, EncryptionInUse, EndpointSettings, Guid, HeldCertificate, InstanceName,
+    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, ServerAddress, Timestamp, TransactionId,
 };
 
 /// Who speaks. Ordered so that a trace can group by source.
@@ -129,6 +129,11 @@ pub enum WorldEvent {
         from: String,
         to: String,
     },
+    /// A stream carries sealed session messages (found by the wire tap; told once for each direction).
+    SealedSessionMessage {
+        from: String,
+        to: String,
+    },
     /// All faults are healed and no command is pending; liveness bounds count from here.
     Quiet,
 }
@@ -145,6 +150,10 @@ pub enum InstanceEvent {
     /// It stopped by itself, because it can no longer keep its promises.
     Stopped {
         reason: String,
+    },
+    /// All certificates of `master`, told at the start and whenever one of them changes.
+    CertificatesHeld {
+        certificates: Vec<HeldCertificate>,
     },
     /// A batch was executed for a client; `error` is the number of the error that ended it.
     BatchDone {
@@ -209,6 +218,14 @@ pub enum EndpointEvent {
         change: String,
         restarted: bool,
     },
+    /// So the endpoint is configured from here on: told at the start, and when a statement has taken effect.
+    Configured {
+        settings: Box<EndpointSettings>,
+    },
+    /// There is no endpoint any more.
+    Dropped {
+        name: String,
+    },
     Connecting {
         connection: ConnectionId,
         address: ServerAddress,
@@ -245,6 +262,11 @@ pub enum EndpointEvent {
         method: String,
         number: u32,
         text: String,
+    },
+    /// The peer has authenticated with this certificate, told before `LoggedIn`. `thumbprint` is of the one it showed.
+    CertificateShown {
+        connection: ConnectionId,
+        thumbprint: String,
     },
     /// The handshake is complete. `principal` is the login that was checked, `connect_granted` the acceptor's verdict.
     LoggedIn {
@@ -363,6 +385,13 @@ pub enum SessionEvent {
         serving: bool,
         role_sequence: RoleSequence,
         reason: String,
+    },
+    /// Messages of this session and role sequence are acted on from here (greetings and the end of a session apart);
+    /// told whenever one of the two differs from the message before.
+    ActsOn {
+        database: DatabaseName,
+        session: Guid,
+        role_sequence: RoleSequence,
     },
     /// This instance generated a block (as principal). `crc` is over the block's bytes.
     LogGenerated {

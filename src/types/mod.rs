@@ -5,6 +5,7 @@
 mod address;
 mod change;
 mod event;
+mod held;
 mod id;
 mod lsn;
 mod permission;
@@ -18,6 +19,7 @@ pub use event::{
     ClientEvent, ClosedBy, EndpointEvent, Event, InstanceEvent, LoginAudit, SessionEvent, Source, Stamped,
     SwitchKind, WorldEvent,
 };
+pub use held::{EndpointSettings, HeldCertificate};
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;
 pub use permission::{Permission, SecurableClass};

@@ -148,6 +148,7 @@ impl Mechanism for CertificateExchange {
             has_login: trusted.login.is_some(),
             connect: trusted.login.is_some() && trusted.connect,
             certificate_id: Some(trusted.certificate_id),
+            certificate: Some(certificate::thumbprint_of(shown)),
             remote_user: None,
         })
     }

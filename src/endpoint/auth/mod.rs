@@ -58,6 +58,8 @@ pub struct Principal {
     /// Whether that login has CONNECT on this endpoint.
     pub connect: bool,
     pub certificate_id: Option<i64>,
+    /// The thumbprint of the certificate it showed, in hexadecimal.
+    pub certificate: Option<String>,
     /// The peer's user, with Windows authentication.
     pub remote_user: Option<String>,
 }

@@ -186,6 +186,7 @@ impl Mechanism for WindowsExchange {
                 has_login: true,
                 connect: true,
                 certificate_id: None,
+                certificate: None,
                 remote_user: None,
             });
         };
@@ -197,6 +198,7 @@ impl Mechanism for WindowsExchange {
             has_login: login.is_some(),
             connect: login.is_some_and(|l| l.connect),
             certificate_id: None,
+            certificate: None,
             remote_user: Some(account),
         })
     }

@@ -116,6 +116,7 @@ impl Instance {
                     }
                 }
                 self.endpoint_changed();
+                self.tell_what_is_held();
                 let strict = self.config.options.listener == ListenerFailure::Raised;
                 match strict && self.is_listener_pending() {
                     true => Ok(Outcome::Wait(Wait::Listener)),
@@ -125,6 +126,7 @@ impl Instance {
             Then::Security => {
                 let done = self.done(result)?;
                 self.forget_local_endpoint();
+                self.tell_what_is_held();
                 Ok(done)
             }
             Then::Certificate(step) => self.certificate_step(connection, *step, result),

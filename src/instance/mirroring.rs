@@ -11,6 +11,7 @@ use super::batch::{Outcome, StatementResult, Then, Wait};
 use super::database::{Database, Links};
 use super::io::{DiskRequest, DiskTicket};
 use super::purpose::Purpose;
+use crate::endpoint::config::EndpointRole;
 use crate::endpoint::connection::Side;
 use crate::error::{SqlError, msg};
 use crate::session::{
@@ -449,14 +450,23 @@ impl Instance {
         let partner_link = if starting {
             peers.outbound(partner).map(|(out, _)| (out, None))
         } else if session.dials_partner() {
-            peers.link(partner).map(|(out, inbound, _)| (out, Some(inbound)))
+            let link = peers.link(partner).map(|(out, inbound, _)| (out, inbound));
+            let both = |(out, inbound): &(_, _)| {
+                self.joins(*out, EndpointRole::can_be_partner)
+                    && self.joins(*inbound, EndpointRole::can_be_partner)
+            };
+            link.filter(both).map(|(out, inbound)| (out, Some(inbound)))
         } else {
             None
         };
         let witness = session
             .witness_address()
             .and_then(|w| peers.outbound(w))
-            .map(|(out, _)| out);
+            .map(|(out, _)| out)
+            // An instance that is asked to become the witness answers for itself.
+            .filter(|out| {
+                session.record().witness.is_none() || self.joins(*out, EndpointRole::can_be_witness)
+            });
         Links {
             partner: partner_link,
             witness,
@@ -506,6 +516,14 @@ impl Instance {
     /// Whether `links` are still what was last found: what a loss brought about may have changed them again.
     fn has_links(&self, name: &DatabaseName, links: &Links) -> bool {
         self.database(name.as_str()).is_some_and(|d| d.links == *links)
+    }
+
+    /// Whether the ROLEs of both endpoints, as they were at the login, let this instance have a partner or a witness there.
+    fn joins(&self, connection: ConnectionId, role: fn(EndpointRole) -> bool) -> bool {
+        self.endpoint.connections.get(&connection).is_some_and(|online| {
+            online.connection.local_role().can_be_partner()
+                && online.peer.as_ref().is_some_and(|p| role(p.role))
+        })
     }
 
     fn update_all_links(&mut self, cause: LinkLoss) {
@@ -744,7 +762,9 @@ impl Instance {
                     self.session_traffic(connection, &name);
                     self.session_input(&name, PartnerInput::FromWitness(message));
                 } else if on_link || reply_via || gone {
-                    self.session_traffic(connection, &name);
+                    if on_link || reply_via {
+                        self.session_traffic(connection, &name);
+                    }
                     self.session_input(&name, PartnerInput::FromPartner(message));
                 } else {
                     self.keep_early(connection, bytes);

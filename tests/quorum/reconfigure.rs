@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use mirrorlab::sim::runner::Run;
-use mirrorlab::types::{ClosedBy, EndpointEvent, Event, Source};
+use mirrorlab::types::{ClosedBy, EndpointEvent, Event, InstanceName, SessionEvent, Source};
 
 use super::observe::{Seen, look_at, play};
 
@@ -134,12 +134,35 @@ fn noticed(run: &Run, who: &str) -> String {
     }
 }
 
+/// Whether the statement was carried out under load, so that the oracles of ownership and durability had commits to judge: some
+/// before it, and some after it.
+fn is_judged(run: &Run, who: &str) -> bool {
+    let done = run.setup_end + Duration::from_secs(DONE_AT);
+    let back = run.setup_end + Duration::from_secs(BACK_AT);
+    let events = run.trace.events();
+    let carried_out = events.iter().find(|stamped| {
+        let is_change = matches!(stamped.event, Event::Endpoint(EndpointEvent::Altered { .. }));
+        is_change && stamped.at >= done && stamped.source == Source::Instance(InstanceName::new(who))
+    });
+    let acknowledged = |from, to| {
+        events.iter().any(|stamped| {
+            let is_commit = matches!(
+                stamped.event,
+                Event::Session(SessionEvent::CommitAcknowledged { .. })
+            );
+            is_commit && stamped.at > from && stamped.at < to
+        })
+    };
+    carried_out.is_some_and(|change| acknowledged(run.setup_end, change.at) && acknowledged(change.at, back))
+}
+
 fn table(mode: &str, roles: &[(&str, &str)]) {
     let mut text = String::new();
     for (who, role) in roles {
         for (name, statement) in STATEMENTS {
             let toml = toml(mode, who, statement);
             let run = play("reconfigure", &toml);
+            assert!(is_judged(&run, who), "{name} on the {role}: no commit to judge");
             let Seen {
                 alpha,
                 beta,

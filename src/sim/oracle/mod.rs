@@ -4,13 +4,23 @@
 //! instances did and clients were told, and never asks an implementation for its opinion. What looks like a bug and is
 //! documented (a forced service that loses commits, a principal that stops for want of quorum …) stays quiet; the tests
 //! of each oracle show it both quiet and red. Source: documented, by page in each file.
+//!
+//! One promise has no file of its own: that reconfiguring an endpoint under load may disconnect or fail over and never loses
+//! anything (`reconfigure-never-loses-data`) is what the oracles of ownership, failover and durability say of a run in which
+//! that happens. `tests/quorum/reconfigure.rs` plays every ALTER and DROP ENDPOINT under load and looks that there were
+//! commits to judge; `tests.rs` here shows that a restarted endpoint excuses none of them.
 
+mod acceptor_preference_wins;
 mod auto_failover_guard;
 mod automatic_failover_happens;
 mod both_copies_equal_when_quiet;
+mod certificate_proof;
 mod clients_never_on_endpoint;
 mod commit_never_hangs;
+mod disabled_never_encrypted;
 mod dual_serving_only_after_force;
+mod duplicate_connection_arbitration;
+mod endpoints;
 mod exposed_implies_witness_knows;
 mod failover_lsn_sound;
 mod failover_only_one_database;
@@ -18,6 +28,7 @@ mod fallback_order;
 mod force_guard;
 mod force_loss_is_bounded;
 mod force_suspends;
+mod guid_fencing;
 mod hard_error_is_immediate;
 mod heals_to_synchronized;
 mod history;
@@ -28,6 +39,7 @@ mod lsn_order;
 mod manual_failover_atomic;
 mod manual_failover_guard;
 mod no_acked_commit_lost;
+mod no_anonymous_endpoint;
 mod no_connect_no_session;
 mod no_early_timeout;
 mod no_failover_after_total_loss;
@@ -37,7 +49,9 @@ mod no_late_timeout;
 mod no_truncation_of_owed_log;
 mod off_is_final;
 mod one_acker_per_role_seq;
+mod one_endpoint_all_sessions;
 mod one_principal_serving_with_witness;
+mod only_started_serves;
 mod quorum_keeps_serving;
 mod quorum_loss_stops_serving;
 mod redo_before_open;
@@ -47,9 +61,12 @@ mod restart_needs_confirmation;
 mod role_seq_monotone;
 mod scene;
 mod serves_again_after_heal;
+mod single_endpoint;
+mod supported_encrypts_with_supported;
 mod suspend_is_sticky;
 mod sync_ack_means_both_hardened;
 mod timeout_clamp;
+mod witness_endpoint_no_partner;
 mod witness_never_grants_two;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,9 +176,25 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<commit_never_hangs::CommitNeverHangs>::default(),
         Box::<force_loss_is_bounded::ForceLossIsBounded>::default(),
         Box::<linearizable::Linearizable>::default(),
+        Box::<acceptor_preference_wins::AcceptorPreferenceWins>::default(),
+        Box::<certificate_proof::CertificateProof>::default(),
+        Box::<disabled_never_encrypted::DisabledNeverEncrypted>::default(),
+        Box::<duplicate_connection_arbitration::DuplicateConnectionArbitration>::default(),
+        Box::<guid_fencing::GuidFencing>::default(),
+        Box::<no_anonymous_endpoint::NoAnonymousEndpoint>::default(),
+        Box::<one_endpoint_all_sessions::OneEndpointAllSessions>::default(),
+        Box::<only_started_serves::OnlyStartedServes>::default(),
+        Box::<single_endpoint::SingleEndpoint>::default(),
+        Box::<supported_encrypts_with_supported::SupportedEncryptsWithSupported>::default(),
+        Box::<witness_endpoint_no_partner::WitnessEndpointNoPartner>::default(),
         Box::<timeout_clamp::TimeoutClamp>::default(),
     ]
 }
 
 #[cfg(test)]
+mod tests;
+
+#[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod testing_endpoints;

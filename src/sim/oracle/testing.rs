@@ -203,11 +203,11 @@ pub(super) fn assert_red<O: Oracle + Default>(events: &[Stamped], oracle: &str) 
 }
 
 /// The identity of an instance in hand-made histories.
-fn identity(who: &str) -> Guid {
+pub(super) fn identity(who: &str) -> Guid {
     Guid::from_bytes([who.as_bytes()[0]; 16])
 }
 
-fn started(second: u64, who: &str) -> Stamped {
+pub(super) fn started(second: u64, who: &str) -> Stamped {
     let event = InstanceEvent::Started {
         server_name: who.to_uppercase(),
         instance: identity(who),

@@ -100,7 +100,7 @@ impl Instance {
         Some(Channel::ask(&computer, &mut ChaCha20Rng::from_seed(seed), query))
     }
 
-    /// `CREATE LOGIN … FROM WINDOWS`: the account must exist. A system that can ask nobody takes it at its word.
+    /// `CREATE LOGIN … FROM WINDOWS`: the account must exist. A system that can ask nobody knows no account (15401).
     pub(super) fn look_account_up(
         &mut self,
         connection: ConnectionId,
@@ -109,7 +109,7 @@ impl Instance {
         let name = create.name.as_str();
         let account = AccountName::parse(name).ok_or_else(|| msg::LOGIN_INVALID.with(&[&name]))?;
         let Some((channel, request)) = self.channel(&Query::Lookup(account)) else {
-            return self.enter_windows_login(connection, name, Vec::new());
+            return Err(msg::WINDOWS_ACCOUNT_MISSING.with(&[&name]).at(create.name.span));
         };
         let question = Question::Account {
             connection,

@@ -50,8 +50,8 @@ manual! {
         "The caller lacks the permission or role that the statement needs."
         ["Run it as an administrator, or have the permission granted."];
     15401 Documented [Statement]
-        "CREATE LOGIN FROM WINDOWS names an account that the domain controller does not know, or one of a domain that is not trusted."
-        ["Look at the spelling: DOMAIN\\user, or DOMAIN\\COMPUTER$ for a system.", "Look at the trust between the domains."];
+        "CREATE LOGIN FROM WINDOWS names an account that the domain controller does not know, or one of a domain that is not trusted; or the system is in no domain with a controller, and knows no accounts at all."
+        ["Look at the spelling: DOMAIN\\user, or DOMAIN\\COMPUTER$ for a system.", "Look at the trust between the domains.", "Outside a domain, use certificates."];
     15403 Documented [Statement]
         "The server principal is not there, has no access, or the caller may not see it."
         ["Compare the name with sys.server_principals."];

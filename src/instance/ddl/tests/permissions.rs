@@ -262,3 +262,11 @@ fn permissions_survive_a_restart() {
     assert_eq!(bench.refused("nobody"), Some(18456));
     assert_eq!(bench.refused("C"), None);
 }
+
+/// An account of Windows must exist, and a system that is in no domain knows none.
+#[test]
+fn a_windows_login_needs_somebody_to_ask() {
+    let mut bench = Bench::with_endpoint();
+    assert_eq!(bench.run(0, "CREATE LOGIN [LAB\\sql] FROM WINDOWS"), 15401);
+    assert_eq!(bench.run(0, "GRANT CONNECT ON ENDPOINT::e TO [LAB\\sql]"), 15151);
+}

@@ -514,7 +514,10 @@ impl Connection {
         self.facts.frames_received += 1;
         if matches!(self.phase, Phase::Online(_)) {
             match header.kind {
-                FrameType::PING if payload.is_empty() => {}
+                FrameType::PING if payload.is_empty() => {
+                    let connection = self.id;
+                    self.emit(EndpointEvent::PingReceived { connection });
+                }
                 FrameType::SESSION => self
                     .outputs
                     .push_back(ConnectionOutput::Message(payload.to_vec())),

@@ -2,6 +2,7 @@
 
 use super::Outbox;
 use super::partner::Partner;
+use super::record::PartnerRecord;
 use crate::error::msg;
 use crate::types::{MirroringState, PartnerRole, SessionEvent, SwitchKind};
 
@@ -50,6 +51,37 @@ impl Partner {
             };
             out.log(msg::ROLE_CHANGE.with(&[&self.record.database, &from, &self.record.role, &why]));
         }
+    }
+
+    /// Tells the settings if they are not those of the record `before`, or if the session was not on record.
+    pub(super) fn note_settings(&self, before: &PartnerRecord, out: &mut Outbox) {
+        let of = |record: &PartnerRecord| {
+            let settings = record.configuration();
+            (
+                record.started,
+                settings.safety,
+                settings.safety_sequence,
+                settings.suspended,
+                settings.suspend_sequence,
+                settings.timeout_seconds,
+            )
+        };
+        if of(before) != of(&self.record) {
+            self.emit_settings(out);
+        }
+    }
+
+    pub(super) fn emit_settings(&self, out: &mut Outbox) {
+        let record = &self.record;
+        out.emit(SessionEvent::Settings {
+            database: record.database.clone(),
+            session: record.session,
+            safety: record.safety,
+            safety_sequence: record.safety_sequence,
+            suspended: record.suspended,
+            suspend_sequence: record.suspend_sequence,
+            timeout_seconds: record.timeout_seconds,
+        });
     }
 
     pub(super) fn note_configured(&self, out: &mut Outbox) {

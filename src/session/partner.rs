@@ -317,6 +317,7 @@ impl Partner {
     pub fn begin(&mut self, now: Timestamp, log: &mut Log, out: &mut Outbox) {
         if self.stage == Stage::Running {
             // The process may have died between writing the record and saying what it holds.
+            self.emit_settings(out);
             self.emit_role(None, None, out);
             if self.record.suspended {
                 self.set_state(MirroringState::Suspended, Some(9), out);
@@ -680,7 +681,8 @@ impl Partner {
                 record,
                 then,
             }) if awaited == ticket => {
-                self.record = *record;
+                let before = std::mem::replace(&mut self.record, *record);
+                self.note_settings(&before, out);
                 self.go_on(now, then, log, out);
             }
             other => self.step = other,

@@ -358,7 +358,17 @@ impl Witness {
             role_sequence: record.role_sequence,
             synchronized: record.synchronized,
         };
+        let settings = SessionEvent::Settings {
+            database: record.database.clone(),
+            session: self.session,
+            safety: record.safety,
+            safety_sequence: record.safety_sequence,
+            suspended: record.suspended,
+            suspend_sequence: record.suspend_sequence,
+            timeout_seconds: record.timeout_seconds,
+        };
         self.record = Some(record);
+        self.when_durable(WitnessOutput::Emit(settings.into()), out);
         self.when_durable(WitnessOutput::Emit(event.into()), out);
     }
 

@@ -431,6 +431,7 @@ fn session(event: &SessionEvent) -> Option<String> {
         SessionEvent::Note { database, text } => (database, text.clone()),
         SessionEvent::ActsOn { .. }
         | SessionEvent::LogGenerated { .. }
+        | SessionEvent::Settings { .. }
         | SessionEvent::LogSent { .. }
         | SessionEvent::FailoverLsn { .. }
         | SessionEvent::LogRecovered { .. }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConnectionId, DatabaseName, EncryptionInUse, EndpointSettings, Guid, HeldCertificate, InstanceName,
-    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, ServerAddress, Timestamp, TransactionId,
+    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress, Timestamp, TransactionId,
 };
 
 /// Who speaks. Ordered so that a trace can group by source.
@@ -297,6 +297,7 @@ pub enum EndpointEvent {
         connection: ConnectionId,
         database: DatabaseName,
     },
+    /// A ping arrived on a connection that is logged in.
     PingReceived {
         connection: ConnectionId,
     },
@@ -359,6 +360,17 @@ pub enum SessionEvent {
     WitnessSet {
         database: DatabaseName,
         witness: Option<ServerAddress>,
+    },
+    /// The settings that this partner or witness has on record, told when they change and when a partner begins anew.
+    /// `timeout_seconds` is the partner timeout as set, whatever SAFETY makes of it.
+    Settings {
+        database: DatabaseName,
+        session: Guid,
+        safety: Safety,
+        safety_sequence: u32,
+        suspended: bool,
+        suspend_sequence: u32,
+        timeout_seconds: u16,
     },
     Role {
         database: DatabaseName,

@@ -55,7 +55,6 @@ fn explore(share: u64) {
         match run.verdict {
             // A fault that met nothing to break is no news in a drawn plan.
             Verdict::Pass | Verdict::Vacuous => Ok(()),
-            Verdict::Fail if run.failures.iter().all(is_open) => Ok(()),
             Verdict::Fail | Verdict::Nondeterministic => Err(TestCaseError::fail(reasons(&run))),
         }
     });
@@ -64,14 +63,6 @@ fn explore(share: u64) {
         Err(TestError::Fail(reason, plan)) => panic!("{}", told(&plan, &reason.to_string())),
         Err(TestError::Abort(reason)) => panic!("no plans could be drawn: {reason}"),
     }
-}
-
-/// Oracles of liveness and detection that judge every scenario, but speak in some drawn plans where it is not settled
-/// whether they or the product are wrong; see the limits in `docs/decisions.md`.
-const OPEN: [&str; 2] = ["quorum-keeps-serving", "no-early-timeout"];
-
-fn is_open(failure: &mirrorlab::sim::runner::Failure) -> bool {
-    OPEN.contains(&failure.check.as_str())
 }
 
 /// The first failure of each kind.

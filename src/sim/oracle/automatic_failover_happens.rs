@@ -27,9 +27,9 @@ pub(super) struct AutomaticFailoverHappens {
 
 impl AutomaticFailoverHappens {
     fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
-        let bound = self.scene.timeouts.1 + PING + SLACK;
+        let bound = self.scene.longest_timeout(at) + PING + SLACK;
         for ((database, mirror), since) in self.waiting.outlast(at, bound) {
-            if self.scene.is_rough_since(since) {
+            if self.scene.is_rough_since(since, &self.scene.company(&mirror)) {
                 continue;
             }
             out.push(Violation::of(

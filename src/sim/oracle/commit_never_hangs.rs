@@ -30,9 +30,10 @@ impl CommitNeverHangs {
         let Some((since, to)) = self.waiting.remove(&(client.to_owned(), transaction)) else {
             return;
         };
-        let bound = self.scene.timeouts.1 + PING + SLACK + ROUND_TRIPS;
+        let bound = self.scene.longest_timeout(at) + PING + SLACK + ROUND_TRIPS;
         let between = self.excused.is_some_and(|excused| excused + bound >= since);
-        if at.since(since) > bound && !between && !self.scene.is_rough_since(since) {
+        if at.since(since) > bound && !between && !self.scene.is_rough_since(since, &self.scene.company(&to))
+        {
             let took = at.since(since);
             out.push(Violation::of(
                 NAME,

@@ -19,7 +19,7 @@ pub(super) struct DualServingOnlyAfterForce {
 impl DualServingOnlyAfterForce {
     fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
         for ((database, one, other), since) in self.dual.outlast(at, PING + SLACK) {
-            if self.scene.is_rough_since(since) {
+            if self.scene.is_rough_since(since, &self.scene.company(&one)) {
                 continue;
             }
             out.push(Violation::of(

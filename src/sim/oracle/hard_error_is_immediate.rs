@@ -22,7 +22,7 @@ pub(super) struct HardErrorIsImmediate {
 impl HardErrorIsImmediate {
     fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
         for ((who, database), since) in self.unnoticed.outlast(at, BOUND) {
-            if self.scene.is_rough_since(since) {
+            if self.scene.is_rough_since(since, std::slice::from_ref(&who)) {
                 continue;
             }
             out.push(Violation::of(

@@ -31,6 +31,7 @@ mod force_suspends;
 mod guid_fencing;
 mod hard_error_is_immediate;
 mod heals_to_synchronized;
+mod healthy_stays_connected;
 mod history;
 mod legal_transitions_only;
 mod linearizable;
@@ -160,6 +161,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<manual_failover_atomic::ManualFailoverAtomic>::default(),
         Box::<manual_failover_guard::ManualFailoverGuard>::default(),
         Box::<no_early_timeout::NoEarlyTimeout>::default(),
+        Box::<healthy_stays_connected::HealthyStaysConnected>::default(),
         Box::<no_failover_after_total_loss::NoFailoverAfterTotalLoss>::default(),
         Box::<no_failover_unsynchronized::NoFailoverUnsynchronized>::default(),
         Box::<no_failover_while_witness_sees_principal::NoFailoverWhileWitnessSeesPrincipal>::default(),

@@ -1,13 +1,11 @@
-//! No connection is closed for silence unless something could have silenced it for the partner timeout.
+//! No connection is closed for lack of pings sooner than the partner timeout after the last ping that arrived on it.
 //!
-//! What can silence a connection is known from the faults: lines cut or dropped, processes stopped or dead, machines
-//! without power, slow lines and disks. So pings that arrive in time never end in a time-out either. Source: documented,
-//! *Possible Failures During Database Mirroring*.
+//! Judged by the pings themselves, and by the shortest timeout that the instance's sessions have on record. Source:
+//! documented, *Possible Failures During Database Mirroring*.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use super::scene::{PING, Scene};
+use super::scene::Scene;
 use super::{Oracle, Violation};
 use crate::types::{
     ClosedBy, ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent,
@@ -15,69 +13,55 @@ use crate::types::{
 
 const NAME: &str = "no-early-timeout";
 
-/// The last ping before a fault may have been on its way, and the first after it waits for a TCP that has backed off.
-const ON_ITS_WAY: Duration = Duration::from_secs(1);
-const BACKED_OFF: Duration = Duration::from_secs(5);
-
-/// Faults that end a connection at once or leave it alone.
-const LOUD: [&str; 4] = ["reject", "kill", "restart", "clock_step"];
-
 #[derive(Debug, Default)]
 pub(super) struct NoEarlyTimeout {
     scene: Scene,
-    /// When each connection that is open was logged in.
-    since: BTreeMap<(InstanceName, ConnectionId), Timestamp>,
-    died: Vec<Timestamp>,
+    /// When the last ping arrived on each connection that is open, or when it was logged in.
+    heard: BTreeMap<(InstanceName, ConnectionId), Timestamp>,
 }
 
 impl NoEarlyTimeout {
-    fn problem(&self, since: Timestamp, at: Timestamp) -> Option<String> {
-        let least = self.scene.timeouts.0;
-        let age = at.since(since);
-        if age < least {
-            return Some(format!("for silence after {age:?}"));
+    fn on_endpoint(
+        &mut self,
+        who: &InstanceName,
+        event: &EndpointEvent,
+        at: Timestamp,
+        out: &mut Vec<Violation>,
+    ) {
+        match event {
+            EndpointEvent::LoggedIn { connection, .. } | EndpointEvent::PingReceived { connection } => {
+                self.heard.insert((who.clone(), *connection), at);
+            }
+            EndpointEvent::Closed { connection, by } => {
+                let heard = self.heard.remove(&(who.clone(), *connection));
+                let (ClosedBy::Timeout, Some(heard)) = (by, heard) else {
+                    return;
+                };
+                let (silence, timeout) = (at.since(heard), self.scene.timeout(who));
+                if silence < timeout {
+                    let message = format!(
+                        "{who} closed {connection} after {silence:?} of silence; its partner timeout is {timeout:?}"
+                    );
+                    out.push(Violation::of(NAME, &[who], message, at));
+                }
+            }
+            _ => {}
         }
-        let begun_by = |from: Timestamp| at.since(from) + PING + ON_ITS_WAY >= least;
-        let faults = self.scene.faults.values();
-        let silenced = faults
-            .filter(|fault| !LOUD.contains(&fault.kind.as_str()))
-            .any(|fault| begun_by(fault.from) && fault.to.is_none_or(|to| to + BACKED_OFF >= at));
-        let died = self.died.iter().any(|died| begun_by(*died));
-        (!silenced && !died).then(|| "for silence, though nothing had kept its pings away".to_owned())
     }
 }
 
 impl Oracle for NoEarlyTimeout {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if !Scene::concerns(stamped) {
-            return;
-        }
-        if let Event::World(WorldEvent::ProcessKilled { instance }) = &stamped.event {
-            self.died.push(stamped.at);
-            self.since.retain(|(who, _), _| who != instance);
-        }
-        if let (Source::Instance(who), Event::Endpoint(event)) = (&stamped.source, &stamped.event) {
-            match event {
-                EndpointEvent::LoggedIn { connection, .. } => {
-                    self.since.insert((who.clone(), *connection), stamped.at);
-                }
-                EndpointEvent::Closed { connection, by } => {
-                    let since = self.since.remove(&(who.clone(), *connection));
-                    if let (ClosedBy::Timeout, Some(since)) = (by, since)
-                        && let Some(problem) = self.problem(since, stamped.at)
-                    {
-                        out.push(Violation::of(
-                            NAME,
-                            &[who],
-                            format!("{who} closed {connection} {problem}"),
-                            stamped.at,
-                        ));
-                    }
-                }
-                _ => {}
+        match (&stamped.source, &stamped.event) {
+            (Source::Instance(who), Event::Endpoint(event)) => self.on_endpoint(who, event, stamped.at, out),
+            (_, Event::World(WorldEvent::ProcessKilled { instance })) => {
+                self.heard.retain(|(who, _), _| who != instance);
             }
+            _ => {}
         }
-        self.scene.observe(stamped);
+        if Scene::concerns(stamped) {
+            self.scene.observe(stamped);
+        }
     }
 }
 
@@ -85,6 +69,7 @@ impl Oracle for NoEarlyTimeout {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::Safety;
 
     fn timed_out(events: &[Stamped], at: u64) -> Vec<Stamped> {
         let mut all = trio();
@@ -94,26 +79,25 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_line_is_silent() {
-        let cut = fault(5, 1, "cut", "cut alpha <-> beta");
-        assert_quiet::<NoEarlyTimeout>(&timed_out(&[cut], 16));
-        assert_quiet::<NoEarlyTimeout>(&timed_out(&[killed(5, "beta")], 16));
+    fn silence_for_the_partner_timeout_is_enough() {
+        assert_quiet::<NoEarlyTimeout>(&timed_out(&[pinged(5, "alpha", "beta")], 16));
+        assert_quiet::<NoEarlyTimeout>(&timed_out(&[], 10));
     }
 
     #[test]
-    fn too_soon_or_without_a_reason_is_seen() {
-        let cut = fault(5, 1, "cut", "cut alpha <-> beta");
-        assert_red::<NoEarlyTimeout>(&timed_out(&[cut], 9), NAME);
-        let cut = fault(15, 1, "cut", "cut alpha <-> beta");
-        assert_red::<NoEarlyTimeout>(&timed_out(&[cut], 20), NAME);
-        assert_red::<NoEarlyTimeout>(&timed_out(&[], 30), NAME);
+    fn less_is_seen() {
+        assert_red::<NoEarlyTimeout>(&timed_out(&[], 9), NAME);
+        assert_red::<NoEarlyTimeout>(&timed_out(&[pinged(8, "alpha", "beta")], 16), NAME);
     }
 
     #[test]
-    fn the_operators_timeout_counts() {
-        let command = world_step(1, "sql on alpha: ALTER DATABASE Sales SET PARTNER TIMEOUT 3");
-        let cut = fault(5, 1, "cut", "cut alpha <-> beta");
-        assert_quiet::<NoEarlyTimeout>(&timed_out(&[command.clone(), cut.clone()], 11));
-        assert_red::<NoEarlyTimeout>(&timed_out(&[command, cut], 7), NAME);
+    fn the_timeout_on_record_counts_whoever_set_it() {
+        let set = |safety, seconds| on(1, "alpha", settings(safety, (1, 1), false, seconds));
+        let ping = pinged(5, "alpha", "beta");
+        assert_quiet::<NoEarlyTimeout>(&timed_out(&[set(Safety::Full, 7), ping.clone()], 12));
+        assert_red::<NoEarlyTimeout>(&timed_out(&[set(Safety::Full, 7), ping.clone()], 11), NAME);
+        // Five seconds is the least there is, and SAFETY OFF has ten.
+        assert_red::<NoEarlyTimeout>(&timed_out(&[set(Safety::Full, 3), ping.clone()], 9), NAME);
+        assert_red::<NoEarlyTimeout>(&timed_out(&[set(Safety::Off, 5), ping], 12), NAME);
     }
 }

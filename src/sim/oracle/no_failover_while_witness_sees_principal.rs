@@ -44,7 +44,9 @@ impl Oracle for NoFailoverWhileWitnessSeesPrincipal {
                     && self.settled.contains(&(witness.clone(), (*who).clone()))
             });
             if let Some((principal, ..)) = seen
-                && !self.scene.is_rough_since(stamped.at)
+                && !self
+                    .scene
+                    .is_rough_since(stamped.at, &self.scene.company(principal))
             {
                 out.push(Violation::of(
                     NAME,

@@ -18,9 +18,9 @@ pub(super) struct NoLateTimeout {
 
 impl NoLateTimeout {
     fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
-        let bound = self.scene.timeouts.1 + PING + SLACK;
+        let bound = self.scene.longest_timeout(at) + PING + SLACK;
         for ((who, peer), since) in self.halves.outlast(at, bound) {
-            if self.scene.is_rough_since(since) {
+            if self.scene.is_rough_since(since, &[who.clone(), peer.clone()]) {
                 continue;
             }
             out.push(Violation::of(

@@ -1,6 +1,6 @@
 //! A principal that is connected to its mirror or its witness serves.
 //!
-//! Not while the role is on its way to somebody else, nor in the moments a greeting takes, nor while processes are
+//! Partners are connected by two connections, one initiated by each; one alone carries no session. Not while the role is on its way to somebody else, nor in the moments a greeting takes, nor while processes are
 //! stopped or disks and lines are slow. Source: documented, *Quorum: How a Witness Affects Database Availability*.
 
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ pub(super) struct QuorumKeepsServing {
 impl QuorumKeepsServing {
     fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
         for ((who, database), since) in self.idle.outlast(at, BOUND) {
-            if self.scene.is_rough_since(since) {
+            if self.scene.is_rough_since(since, &self.scene.company(&who)) {
                 continue;
             }
             out.push(Violation::of(
@@ -122,6 +122,21 @@ mod tests {
         events.push(on(5, "gamma", recorded("BETA", 2, false)));
         events.push(world_step(30, "later"));
         assert_quiet::<QuorumKeepsServing>(&events);
+    }
+
+    #[test]
+    fn one_connection_of_the_two_between_partners_is_no_quorum() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "beta"));
+        events.extend(parted(5, "alpha", "gamma"));
+        events.push(on(5, "alpha", serving(false, 1)));
+        let again = connection("alpha", "beta") + ACCEPTED;
+        events.push(accepted(6, "alpha", again, "beta"));
+        events.push(world_step(30, "later"));
+        assert_quiet::<QuorumKeepsServing>(&events);
+        events.push(joined(31, "alpha", connection("alpha", "beta"), "beta"));
+        events.push(world_step(60, "later"));
+        assert_red::<QuorumKeepsServing>(&events, NAME);
     }
 
     #[test]

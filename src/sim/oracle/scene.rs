@@ -1,6 +1,7 @@
 //! What the oracles of roles, quorum and detection remember: who is alive, whose connections are open, what each copy
 //! shows, what the operator said and which faults go on.
 //!
+//! The partner timeout is what instances have on record, whoever set it, with the clamp and SAFETY OFF reckoned here.
 //! Connections are those of the endpoints, from login to close, on each side by itself: what a session believes of its
 //! links is not asked. [`Patience`] finds what has lasted too long.
 
@@ -10,7 +11,8 @@ use std::time::Duration;
 use super::history::{Sessions, session_event};
 use crate::types::{
     ConnectionId, DatabaseName, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, MirroringState,
-    PartnerRole, RoleSequence, SessionEvent, Source, Stamped, SwitchKind, Timestamp, WorldEvent,
+    PartnerRole, RoleSequence, Safety, ServerAddress, SessionEvent, Source, Stamped, SwitchKind, Timestamp,
+    WorldEvent,
 };
 
 /// The ping interval, and the slack for latencies and handshakes on a link that is well.
@@ -40,6 +42,8 @@ const DAMAGE: [&str; 3] = ["disk_lie", "disk_torn", "bit_rot"];
 #[derive(Debug)]
 pub(super) struct FaultSeen {
     pub kind: String,
+    /// Its one line, with the names of the systems or instances it is done to.
+    pub text: String,
     pub from: Timestamp,
     pub to: Option<Timestamp>,
 }
@@ -56,35 +60,51 @@ pub(super) struct Shown {
     pub has_witness: bool,
 }
 
+/// The settings of a session as a partner or its witness has them on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub safety: Safety,
+    pub safety_sequence: u32,
+    pub suspended: bool,
+    pub suspend_sequence: u32,
+    timeout_seconds: u16,
+}
+
+impl Settings {
+    /// The partner timeout that must be in force.
+    fn timeout(&self) -> Duration {
+        match self.safety {
+            Safety::Off => TIMEOUT,
+            Safety::Full => Duration::from_secs(u64::from(self.timeout_seconds)).max(TIMEOUT_LEAST),
+        }
+    }
+}
+
+/// A connection that is open on one side.
 #[derive(Debug)]
+struct Open {
+    peer: Guid,
+    accepted: bool,
+}
+
+#[derive(Debug, Default)]
 pub(super) struct Scene {
     pub sessions: Sessions,
     names: BTreeMap<Guid, InstanceName>,
-    open: BTreeMap<(InstanceName, ConnectionId), Guid>,
+    /// The host part of the addresses that others reach an instance under.
+    hosts: BTreeMap<InstanceName, String>,
+    /// The host part of the partner's address, as each partner was told it.
+    told: BTreeMap<(InstanceName, DatabaseName), String>,
+    open: BTreeMap<(InstanceName, ConnectionId), Open>,
     pub dead: BTreeSet<InstanceName>,
     shown: BTreeMap<(InstanceName, DatabaseName), Shown>,
     witnesses: BTreeMap<Guid, InstanceName>,
     pub faults: BTreeMap<u32, FaultSeen>,
     /// The last switch of each session: who took the role, under which sequence, how.
     switches: BTreeMap<Guid, (InstanceName, RoleSequence, SwitchKind)>,
-    /// The shortest and the longest partner timeout there has been.
-    pub timeouts: (Duration, Duration),
-}
-
-impl Default for Scene {
-    fn default() -> Self {
-        Scene {
-            sessions: Sessions::default(),
-            names: BTreeMap::new(),
-            open: BTreeMap::new(),
-            dead: BTreeSet::new(),
-            shown: BTreeMap::new(),
-            witnesses: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            switches: BTreeMap::new(),
-            timeouts: (TIMEOUT, TIMEOUT),
-        }
-    }
+    settings: BTreeMap<(InstanceName, DatabaseName), Settings>,
+    /// Timeouts that others replaced, and when.
+    replaced: Vec<(Timestamp, Duration)>,
 }
 
 impl Scene {
@@ -102,6 +122,7 @@ impl Scene {
             Event::Session(event) => matches!(
                 event,
                 SessionEvent::Configured { .. }
+                    | SessionEvent::Settings { .. }
                     | SessionEvent::Removed { .. }
                     | SessionEvent::WitnessSet { .. }
                     | SessionEvent::WitnessRecord { .. }
@@ -126,6 +147,7 @@ impl Scene {
         }
         if let Some((who, event)) = session_event(stamped) {
             self.on_session(who, event);
+            self.on_settings(who, stamped.at, event);
         }
     }
 
@@ -144,9 +166,10 @@ impl Scene {
                     }
                 }
             }
-            WorldEvent::FaultFired { id, fault, .. } => {
+            WorldEvent::FaultFired { id, fault, text } => {
                 let seen = FaultSeen {
                     kind: fault.clone(),
+                    text: text.clone(),
                     from: at,
                     to: None,
                 };
@@ -157,15 +180,21 @@ impl Scene {
                     fault.to = Some(at);
                 }
             }
-            WorldEvent::Step { text } => self.on_command(text),
             _ => {}
         }
     }
 
     fn on_endpoint(&mut self, who: &InstanceName, event: &EndpointEvent) {
         match event {
-            EndpointEvent::LoggedIn { connection, peer, .. } => {
-                self.open.insert((who.clone(), *connection), *peer);
+            EndpointEvent::LoggedIn {
+                connection,
+                peer,
+                accepted,
+                ..
+            } => {
+                let (peer, accepted) = (*peer, *accepted);
+                self.open
+                    .insert((who.clone(), *connection), Open { peer, accepted });
             }
             EndpointEvent::Closed { connection, .. } => {
                 self.open.remove(&(who.clone(), *connection));
@@ -179,14 +208,24 @@ impl Scene {
             change(self.shown.entry((who.clone(), database.clone())).or_default());
         };
         match event {
-            SessionEvent::Configured { database, role, .. } => shown(database, &|shown| {
-                // A database that becomes a principal was open.
-                *shown = Shown {
-                    role: Some(*role),
-                    serving: *role == PartnerRole::Principal,
-                    ..Shown::default()
-                };
-            }),
+            // A database that becomes a principal was open.
+            SessionEvent::Configured {
+                database,
+                role,
+                partner,
+                ..
+            } => {
+                shown(database, &|shown| {
+                    *shown = Shown {
+                        role: Some(*role),
+                        serving: *role == PartnerRole::Principal,
+                        ..Shown::default()
+                    };
+                });
+                self.told
+                    .insert((who.clone(), database.clone()), host_of(partner));
+                self.note_hosts(who, database);
+            }
             // A witness that was told to forget the session is still there and still connected.
             SessionEvent::Removed { database, .. } => {
                 self.shown.remove(&(who.clone(), database.clone()));
@@ -232,18 +271,68 @@ impl Scene {
         }
     }
 
-    /// `ALTER DATABASE x SET PARTNER TIMEOUT n`: values below the least count as it.
-    fn on_command(&mut self, text: &str) {
-        let upper = text.to_ascii_uppercase();
-        if let Some((_, rest)) = upper.split_once("PARTNER TIMEOUT ")
-            && let Some(seconds) = rest
-                .split(|c: char| !c.is_ascii_digit())
-                .next()
-                .and_then(|digits| digits.parse().ok())
-        {
-            let timeout = Duration::from_secs(seconds).max(TIMEOUT_LEAST);
-            self.timeouts = (self.timeouts.0.min(timeout), self.timeouts.1.max(timeout));
+    /// Once both partners have the session, each has said where the other is.
+    fn note_hosts(&mut self, who: &InstanceName, database: &DatabaseName) {
+        let Some(other) = self.sessions.partner(who, database).cloned() else {
+            return;
+        };
+        for (from, to) in [(who, &other), (&other, who)] {
+            if let Some(host) = self.told.get(&(from.clone(), database.clone())) {
+                self.hosts.insert(to.clone(), host.clone());
+            }
         }
+    }
+
+    fn on_settings(&mut self, who: &InstanceName, at: Timestamp, event: &SessionEvent) {
+        let SessionEvent::Settings {
+            database,
+            safety,
+            safety_sequence,
+            suspended,
+            suspend_sequence,
+            timeout_seconds,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let settings = Settings {
+            safety: *safety,
+            safety_sequence: *safety_sequence,
+            suspended: *suspended,
+            suspend_sequence: *suspend_sequence,
+            timeout_seconds: *timeout_seconds,
+        };
+        let before = self.settings.insert((who.clone(), database.clone()), settings);
+        let before = before.map_or(TIMEOUT, |settings| settings.timeout());
+        if before > settings.timeout() {
+            self.replaced.push((at, before));
+        }
+    }
+
+    pub(super) fn settings(&self, who: &InstanceName, database: &DatabaseName) -> Option<&Settings> {
+        self.settings.get(&(who.clone(), database.clone()))
+    }
+
+    /// The partner timeout of the connections of `who`: the shortest of its sessions.
+    pub(super) fn timeout(&self, who: &InstanceName) -> Duration {
+        let own = self.settings.iter().filter(|((of, _), _)| of == who);
+        own.map(|(_, settings)| settings.timeout())
+            .min()
+            .unwrap_or(TIMEOUT)
+    }
+
+    /// The longest partner timeout that anybody may still be waiting for.
+    pub(super) fn longest_timeout(&self, at: Timestamp) -> Duration {
+        let now = self.settings.values().map(Settings::timeout);
+        let before = self
+            .replaced
+            .iter()
+            .filter(|(until, timeout)| *until + *timeout + PING + SLACK >= at);
+        now.chain(before.map(|(_, timeout)| *timeout))
+            .max()
+            .unwrap_or(TIMEOUT)
+            .max(TIMEOUT_LEAST)
     }
 
     pub(super) fn shown(&self, who: &InstanceName, database: &DatabaseName) -> Option<&Shown> {
@@ -273,7 +362,23 @@ impl Scene {
     pub(super) fn has_connection(&self, who: &InstanceName, to: &InstanceName) -> bool {
         self.open
             .iter()
-            .any(|((from, _), peer)| from == who && self.names.get(peer) == Some(to))
+            .any(|((from, _), open)| from == who && self.names.get(&open.peer) == Some(to))
+    }
+
+    /// Whether `who` holds both connections of the link between partners for open, the one it opened and the one that
+    /// `to` opened. One alone carries no session.
+    pub(super) fn has_link(&self, who: &InstanceName, to: &InstanceName) -> bool {
+        let holds = |way| {
+            self.open.iter().any(|((from, _), open)| {
+                from == who && open.accepted == way && self.names.get(&open.peer) == Some(to)
+            })
+        };
+        holds(true) && holds(false)
+    }
+
+    /// Whether the link between two partners is up on both sides.
+    pub(super) fn is_linked(&self, one: &InstanceName, other: &InstanceName) -> bool {
+        self.has_link(one, other) && self.has_link(other, one)
     }
 
     /// Whether either holds a connection for open.
@@ -283,35 +388,75 @@ impl Scene {
 
     /// Every ordered pair of which the first holds a connection to the second for open.
     pub(super) fn connections(&self) -> BTreeSet<(InstanceName, InstanceName)> {
-        let named = self.open.iter().filter_map(|((who, _), peer)| {
-            let peer = self.names.get(peer)?;
+        let named = self.open.iter().filter_map(|((who, _), open)| {
+            let peer = self.names.get(&open.peer)?;
             Some((who.clone(), peer.clone()))
         });
         named.collect()
     }
 
+    /// The peer of an open connection.
+    pub(super) fn peer_of(&self, who: &InstanceName, connection: ConnectionId) -> Option<&InstanceName> {
+        let open = self.open.get(&(who.clone(), connection))?;
+        self.names.get(&open.peer)
+    }
+
     /// Whether a principal is in quorum as far as open connections say.
     pub(super) fn in_quorum(&self, who: &InstanceName, database: &DatabaseName) -> bool {
         let partner = self.sessions.partner(who, database);
-        [partner, self.witness(who, database)]
-            .into_iter()
-            .flatten()
-            .any(|other| self.has_connection(who, other))
+        let witness = self.witness(who, database);
+        partner.is_some_and(|partner| self.has_link(who, partner))
+            || witness.is_some_and(|witness| self.has_connection(who, witness))
     }
 
-    /// Whether a disk may have lost what it was trusted with.
-    pub(super) fn has_damage(&self) -> bool {
-        let mut faults = self.faults.values();
-        faults.any(|fault| DAMAGE.contains(&fault.kind.as_str()))
+    /// `who`, and the partners and witnesses of its sessions.
+    pub(super) fn company(&self, who: &InstanceName) -> Vec<InstanceName> {
+        let mut company = vec![who.clone()];
+        for (of, database, _) in self.copies().filter(|(of, _, _)| *of == who) {
+            let partner = self.sessions.partner(of, database);
+            company.extend(partner.into_iter().chain(self.witness(of, database)).cloned());
+        }
+        company
     }
 
-    /// Whether, in the time from `from` on, anything was stopped or slow, or a disk was damaged before.
-    pub(super) fn is_rough_since(&self, from: Timestamp) -> bool {
-        self.has_damage()
+    /// Whether the fault is done to the system or process of `who`, or to a line of it. One whose place is not known may be.
+    pub(super) fn touches(&self, fault: &FaultSeen, who: &InstanceName) -> bool {
+        let words: Vec<&str> = fault
+            .text
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .collect();
+        let names = |who: &InstanceName| {
+            let host = self.hosts.get(who).map_or(who.as_str(), String::as_str);
+            words
+                .iter()
+                .any(|word| word.eq_ignore_ascii_case(who.as_str()) || word.eq_ignore_ascii_case(host))
+        };
+        names(who) || !self.names.values().any(names)
+    }
+
+    /// Whether a disk of one of them may have lost what it was trusted with.
+    pub(super) fn has_damage(&self, of: &[InstanceName]) -> bool {
+        let damage = |fault: &FaultSeen| DAMAGE.contains(&fault.kind.as_str());
+        self.faults
+            .values()
+            .any(|fault| damage(fault) && of.iter().any(|who| self.touches(fault, who)))
+    }
+
+    /// Whether, in the time from `from` on, one of them was stopped or slow, or its disk was damaged before.
+    pub(super) fn is_rough_since(&self, from: Timestamp, around: &[InstanceName]) -> bool {
+        self.has_damage(around)
             || self.faults.values().any(|fault| {
-                WEATHER.contains(&fault.kind.as_str()) && fault.to.is_none_or(|to| to + SLACK >= from)
+                WEATHER.contains(&fault.kind.as_str())
+                    && fault.to.is_none_or(|to| to + SLACK >= from)
+                    && around.iter().any(|who| self.touches(fault, who))
             })
     }
+}
+
+/// The first label of an address: the system, as faults call it.
+fn host_of(address: &ServerAddress) -> String {
+    let host = address.host();
+    host.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Conditions, each since when it has held.

@@ -42,7 +42,7 @@ impl Oracle for ServesAgainAfterHeal {
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         let Some(quiet) = self.quiet else { return };
-        if end.at < quiet + HEALS_WITHIN || self.scene.has_damage() {
+        if end.at < quiet + HEALS_WITHIN {
             return;
         }
         let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);
@@ -51,7 +51,8 @@ impl Oracle for ServesAgainAfterHeal {
             let forced = session
                 .and_then(|session| self.scene.last_switch(session))
                 .is_some_and(|(_, _, kind)| *kind == SwitchKind::Forced);
-            if forced || !reachable(&one) || !reachable(&other) {
+            let damaged = self.scene.has_damage(&self.scene.company(&one));
+            if forced || damaged || !reachable(&one) || !reachable(&other) {
                 continue;
             }
             let serves = |who| {

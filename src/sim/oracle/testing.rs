@@ -3,8 +3,8 @@
 use super::{End, Oracle, Violation};
 use crate::types::{
     ClosedBy, ConnectionId, DatabaseName, EncryptionInUse, EndpointEvent, Event, Guid, InstanceEvent,
-    InstanceName, Lsn, MirroringState, PartnerRole, ServerAddress, SessionEvent, Source, Stamped, SwitchKind,
-    Timestamp, TransactionId, WorldEvent,
+    InstanceName, Lsn, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, Source, Stamped,
+    SwitchKind, Timestamp, TransactionId, WorldEvent,
 };
 
 pub(super) fn db() -> DatabaseName {
@@ -42,15 +42,15 @@ pub(super) fn client(second: u64, event: crate::types::ClientEvent) -> Stamped {
 
 /// alpha is principal, beta mirror of one session.
 pub(super) fn pair() -> Vec<Stamped> {
-    let configured = |role| SessionEvent::Configured {
+    let configured = |role, partner| SessionEvent::Configured {
         database: db(),
         session: guid(),
         role,
-        partner: ServerAddress::new("other", 7022),
+        partner: ServerAddress::new(partner, 7022),
     };
     vec![
-        on(0, "beta", configured(PartnerRole::Mirror)),
-        on(0, "alpha", configured(PartnerRole::Principal)),
+        on(0, "beta", configured(PartnerRole::Mirror, "alpha.lab.example")),
+        on(0, "alpha", configured(PartnerRole::Principal, "beta.lab.example")),
         on(0, "alpha", role(PartnerRole::Principal, 1)),
         on(0, "beta", role(PartnerRole::Mirror, 1)),
     ]
@@ -217,10 +217,19 @@ pub(super) fn started(second: u64, who: &str) -> Stamped {
 
 /// `who` has a connection to `peer` that is logged in.
 pub(super) fn joined(second: u64, who: &str, connection: u64, peer: &str) -> Stamped {
+    logged_in(second, who, connection, peer, false)
+}
+
+/// `who` has let `peer` in.
+pub(super) fn accepted(second: u64, who: &str, connection: u64, peer: &str) -> Stamped {
+    logged_in(second, who, connection, peer, true)
+}
+
+fn logged_in(second: u64, who: &str, connection: u64, peer: &str, accepted: bool) -> Stamped {
     let event = EndpointEvent::LoggedIn {
         connection: ConnectionId(connection),
         peer: identity(peer),
-        accepted: false,
+        accepted,
         principal: format!("{peer}_login"),
         authentication: "CERTIFICATE".into(),
         encryption: EncryptionInUse::None,
@@ -230,14 +239,56 @@ pub(super) fn joined(second: u64, who: &str, connection: u64, peer: &str) -> Sta
     on(second, who, event)
 }
 
-/// The number of the connection that `who` has to `peer` in [`pair_connected`] and [`trio`].
-fn connection(who: &str, peer: &str) -> u64 {
+/// The number of the connection that `who` has to `peer` in [`pair_connected`] and [`trio`]; the one that a partner has
+/// accepted of its partner is [`ACCEPTED`] above it.
+pub(super) fn connection(who: &str, peer: &str) -> u64 {
     u64::from(who.as_bytes()[0]) * 1_000 + u64::from(peer.as_bytes()[0])
 }
 
-/// `who` loses its connection to `peer`; the other side does not notice.
-pub(super) fn parted(second: u64, who: &str, peer: &str) -> [Stamped; 1] {
-    parted_by(second, who, peer, ClosedBy::Reset)
+pub(super) const ACCEPTED: u64 = 1_000_000;
+
+/// `who` loses what it has to `peer`; the other side does not notice.
+pub(super) fn parted(second: u64, who: &str, peer: &str) -> Vec<Stamped> {
+    let mut events = parted_by(second, who, peer, ClosedBy::Reset).to_vec();
+    if ![who, peer].contains(&"gamma") {
+        let connection = ConnectionId(connection(who, peer) + ACCEPTED);
+        let by = ClosedBy::Local;
+        events.push(on(second, who, EndpointEvent::Closed { connection, by }));
+    }
+    events
+}
+
+/// What it takes for [`parted`] to be over.
+pub(super) fn rejoined(second: u64, who: &str, peer: &str) -> Vec<Stamped> {
+    let number = connection(who, peer);
+    vec![
+        joined(second, who, number, peer),
+        accepted(second, who, number + ACCEPTED, peer),
+    ]
+}
+
+/// A ping arrives at `who` on the connection that it has to `peer`.
+pub(super) fn pinged(second: u64, who: &str, peer: &str) -> Stamped {
+    let connection = ConnectionId(connection(who, peer));
+    on(second, who, EndpointEvent::PingReceived { connection })
+}
+
+/// The settings on record, of which the oracles see the partner timeout, safety and suspension.
+pub(super) fn settings(
+    safety: Safety,
+    sequences: (u32, u32),
+    suspended: bool,
+    timeout_seconds: u16,
+) -> SessionEvent {
+    SessionEvent::Settings {
+        database: db(),
+        session: guid(),
+        safety,
+        safety_sequence: sequences.0,
+        suspended,
+        suspend_sequence: sequences.1,
+        timeout_seconds,
+    }
 }
 
 pub(super) fn parted_by(second: u64, who: &str, peer: &str, by: ClosedBy) -> [Stamped; 1] {
@@ -251,7 +302,7 @@ pub(super) fn pair_connected() -> Vec<Stamped> {
     events.extend(pair());
     events.push(on(0, "alpha", serving(true, 1)));
     for (one, other) in [("alpha", "beta"), ("beta", "alpha")] {
-        events.push(joined(0, one, connection(one, other), other));
+        events.extend(rejoined(0, one, other));
     }
     events.extend([
         on(
@@ -281,13 +332,9 @@ pub(super) fn pair_connected() -> Vec<Stamped> {
 /// The same with gamma as the witness, in full quorum.
 pub(super) fn trio() -> Vec<Stamped> {
     let mut events = pair_connected();
-    for (one, other) in [
-        ("alpha", "gamma"),
-        ("gamma", "alpha"),
-        ("beta", "gamma"),
-        ("gamma", "beta"),
-    ] {
-        events.push(joined(0, one, connection(one, other), other));
+    for partner in ["alpha", "beta"] {
+        events.push(joined(0, partner, connection(partner, "gamma"), "gamma"));
+        events.push(accepted(0, "gamma", connection("gamma", partner), partner));
     }
     events.push(on(0, "gamma", recorded("ALPHA", 1, true)));
     for who in ["alpha", "beta"] {

@@ -31,21 +31,21 @@ pub(super) struct HealthyStaysConnected {
 impl HealthyStaysConnected {
     /// Whether pings to `who` may have been kept away before `at`.
     fn is_excused(&self, who: &InstanceName, connection: ConnectionId, at: Timestamp) -> bool {
+        // A login that takes too long has a deadline of its own.
+        let Some(peer) = self.scene.peer_of(who, connection) else {
+            return true;
+        };
         let timeout = self.scene.timeout(who);
-        let peer = self.scene.peer_of(who, connection);
         let begun_by = |from: Timestamp| at.since(from) + PING + ON_ITS_WAY >= timeout;
         let faults = self.scene.faults.values();
         let silenced = faults
             .filter(|fault| !LOUD.contains(&fault.kind.as_str()))
-            .filter(|fault| {
-                let mut ends = peer.into_iter().chain([who]);
-                ends.any(|end| self.scene.touches(fault, end))
-            })
+            .filter(|fault| self.scene.touches(fault, who) || self.scene.touches(fault, peer))
             .any(|fault| begun_by(fault.from) && fault.to.is_none_or(|to| to + BACKED_OFF >= at));
         let died = self
             .died
             .iter()
-            .any(|(dead, when)| peer.is_none_or(|peer| peer == dead) && begun_by(*when));
+            .any(|(dead, when)| dead == peer && begun_by(*when));
         silenced || died
     }
 }

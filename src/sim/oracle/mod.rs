@@ -11,17 +11,24 @@
 //! commits to judge; `tests.rs` here shows that a restarted endpoint excuses none of them.
 
 mod acceptor_preference_wins;
+mod async_never_waits;
 mod auto_failover_guard;
 mod automatic_failover_happens;
 mod both_copies_equal_when_quiet;
 mod certificate_proof;
 mod clients_never_on_endpoint;
 mod commit_never_hangs;
+mod commit_waits;
+mod complementary_roles_when_connected;
+mod database_available_under_single_fault;
 mod disabled_never_encrypted;
 mod dual_serving_only_after_force;
 mod duplicate_connection_arbitration;
 mod endpoints;
+mod event_stream_consistent;
+mod every_open_connection_pings;
 mod exposed_implies_witness_knows;
+mod exposed_never_waits;
 mod failover_lsn_sound;
 mod failover_only_one_database;
 mod fallback_order;
@@ -33,12 +40,14 @@ mod hard_error_is_immediate;
 mod heals_to_synchronized;
 mod healthy_stays_connected;
 mod history;
+mod isolated_mirror_does_nothing;
 mod legal_transitions_only;
 mod linearizable;
 mod log_prefix;
 mod lsn_order;
 mod manual_failover_atomic;
 mod manual_failover_guard;
+mod mirror_not_readable;
 mod no_acked_commit_lost;
 mod no_anonymous_endpoint;
 mod no_connect_no_session;
@@ -46,13 +55,18 @@ mod no_early_timeout;
 mod no_failover_after_total_loss;
 mod no_failover_unsynchronized;
 mod no_failover_while_witness_sees_principal;
+mod no_failover_without_witness;
 mod no_late_timeout;
+mod no_phantom_commit;
 mod no_truncation_of_owed_log;
+mod no_witness_no_quorum_rule;
 mod off_is_final;
 mod one_acker_per_role_seq;
 mod one_endpoint_all_sessions;
 mod one_principal_serving_with_witness;
 mod only_started_serves;
+mod operator_command_terminates;
+mod queues_drain;
 mod quorum_keeps_serving;
 mod quorum_loss_stops_serving;
 mod redo_before_open;
@@ -60,15 +74,24 @@ mod rejoin_truncates_to_failover_lsn;
 mod required_never_clear;
 mod restart_needs_confirmation;
 mod role_seq_monotone;
+mod safety_seq_monotone;
 mod scene;
 mod serves_again_after_heal;
+mod set_partner_order;
 mod single_endpoint;
+mod state_agreement;
 mod supported_encrypts_with_supported;
+mod suspend_disarms_failover;
 mod suspend_is_sticky;
+mod suspend_ships_nothing;
+mod suspended_stays_until_resume;
 mod sync_ack_means_both_hardened;
 mod timeout_clamp;
+mod timeout_closes_connection;
+mod witness_change_needs_all;
 mod witness_endpoint_no_partner;
 mod witness_never_grants_two;
+mod witness_view_converges;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -190,6 +213,28 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<supported_encrypts_with_supported::SupportedEncryptsWithSupported>::default(),
         Box::<witness_endpoint_no_partner::WitnessEndpointNoPartner>::default(),
         Box::<timeout_clamp::TimeoutClamp>::default(),
+        Box::<async_never_waits::AsyncNeverWaits>::default(),
+        Box::<complementary_roles_when_connected::ComplementaryRolesWhenConnected>::default(),
+        Box::<database_available_under_single_fault::DatabaseAvailableUnderSingleFault>::default(),
+        Box::<event_stream_consistent::EventStreamConsistent>::default(),
+        Box::<every_open_connection_pings::EveryOpenConnectionPings>::default(),
+        Box::<exposed_never_waits::ExposedNeverWaits>::default(),
+        Box::<isolated_mirror_does_nothing::IsolatedMirrorDoesNothing>::default(),
+        Box::<mirror_not_readable::MirrorNotReadable>::default(),
+        Box::<no_failover_without_witness::NoFailoverWithoutWitness>::default(),
+        Box::<no_phantom_commit::NoPhantomCommit>::default(),
+        Box::<no_witness_no_quorum_rule::NoWitnessNoQuorumRule>::default(),
+        Box::<operator_command_terminates::OperatorCommandTerminates>::default(),
+        Box::<queues_drain::QueuesDrain>::default(),
+        Box::<safety_seq_monotone::SafetySeqMonotone>::default(),
+        Box::<set_partner_order::SetPartnerOrder>::default(),
+        Box::<state_agreement::StateAgreement>::default(),
+        Box::<suspend_disarms_failover::SuspendDisarmsFailover>::default(),
+        Box::<suspend_ships_nothing::SuspendShipsNothing>::default(),
+        Box::<suspended_stays_until_resume::SuspendedStaysUntilResume>::default(),
+        Box::<timeout_closes_connection::TimeoutClosesConnection>::default(),
+        Box::<witness_change_needs_all::WitnessChangeNeedsAll>::default(),
+        Box::<witness_view_converges::WitnessViewConverges>::default(),
     ]
 }
 

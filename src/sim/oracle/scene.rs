@@ -365,6 +365,17 @@ impl Scene {
             .any(|((from, _), open)| from == who && self.names.get(&open.peer) == Some(to))
     }
 
+    /// Whether `who` holds a connection for open to an instance that others reach at this address. A peer whose
+    /// host is not known may be the one.
+    pub(super) fn reaches(&self, who: &InstanceName, at: &ServerAddress) -> bool {
+        let host = host_of(at);
+        self.open.iter().any(|((from, _), open)| {
+            let peer = self.names.get(&open.peer);
+            let known = peer.and_then(|peer| self.hosts.get(peer));
+            from == who && known.is_none_or(|known| known.eq_ignore_ascii_case(&host))
+        })
+    }
+
     /// Whether `who` holds both connections of the link between partners for open, the one it opened and the one that
     /// `to` opened. One alone carries no session.
     pub(super) fn has_link(&self, who: &InstanceName, to: &InstanceName) -> bool {

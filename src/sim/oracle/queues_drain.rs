@@ -1,0 +1,151 @@
+//! Once all is healed, what a synchronized principal wrote is sent, hardened and redone on its mirror but for the last
+//! moments.
+//!
+//! The clients of a scenario write less than a mirror can redo. Source: derived from *Estimate the Interruption of Service
+//! During Role Switching*.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::heals_to_synchronized::HEALS_WITHIN;
+use super::history::session_event;
+use super::scene::Scene;
+use super::{End, Oracle, Violation};
+use crate::types::{
+    DatabaseName, Event, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
+    WorldEvent,
+};
+
+const NAME: &str = "queues-drain";
+
+/// What was written within this time of the end may still be on its way.
+const RECENT: Duration = Duration::from_secs(5);
+
+type Copy = (InstanceName, DatabaseName);
+
+#[derive(Debug, Default)]
+pub(super) struct QueuesDrain {
+    scene: Scene,
+    quiet: Option<Timestamp>,
+    /// Where the blocks end that each principal generated, since it last had its role or cut its log.
+    generated: BTreeMap<Copy, BTreeMap<Lsn, Timestamp>>,
+    /// How far each copy has sent and redone.
+    sent: BTreeMap<Copy, Lsn>,
+    redone: BTreeMap<Copy, Lsn>,
+}
+
+impl QueuesDrain {
+    fn is_synchronized(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let shown = self.scene.shown(who, database);
+        shown.is_some_and(|shown| shown.state == Some(MirroringState::Synchronized))
+    }
+
+    fn note(&mut self, stamped: &Stamped) {
+        let Some((who, event)) = session_event(stamped) else {
+            return;
+        };
+        let key = |database: &DatabaseName| (who.clone(), database.clone());
+        match event {
+            SessionEvent::LogGenerated { database, end, .. } => {
+                let ends = self.generated.entry(key(database)).or_default();
+                ends.insert(*end, stamped.at);
+                // Of what is old enough only the newest matters.
+                let old = |at: &Timestamp| stamped.at.since(*at) > RECENT;
+                if let Some(newest) = ends.iter().filter(|(_, at)| old(at)).map(|(end, _)| *end).max() {
+                    ends.retain(|end, _| *end >= newest);
+                }
+            }
+            SessionEvent::LogSent { database, to } => {
+                self.sent.insert(key(database), *to);
+            }
+            SessionEvent::Redone { database, to } => {
+                self.redone.insert(key(database), *to);
+            }
+            SessionEvent::LogReverted { database, .. } | SessionEvent::LogRecovered { database, .. } => {
+                self.generated.remove(&key(database));
+                self.redone.remove(&key(database));
+            }
+            SessionEvent::Role { database, .. } | SessionEvent::Configured { database, .. } => {
+                self.generated.remove(&key(database));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Oracle for QueuesDrain {
+    fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
+        if Scene::concerns(stamped) {
+            self.scene.observe(stamped);
+        }
+        if matches!(stamped.event, Event::World(WorldEvent::Quiet)) {
+            self.quiet = Some(stamped.at);
+        }
+        self.note(stamped);
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        if self.quiet.is_none_or(|quiet| end.at < quiet + HEALS_WITHIN) {
+            return;
+        }
+        for (who, database, shown) in self.scene.copies() {
+            let Some(mirror) = self.scene.sessions.partner(who, database) else {
+                continue;
+            };
+            let principal = shown.role == Some(PartnerRole::Principal);
+            if !principal || !self.is_synchronized(who, database) || !self.is_synchronized(mirror, database) {
+                continue;
+            }
+            let (mine, its) = (
+                (who.clone(), database.clone()),
+                (mirror.clone(), database.clone()),
+            );
+            let ends = self.generated.get(&mine).into_iter().flatten();
+            let owed = ends
+                .filter(|(_, at)| end.at.since(**at) > RECENT)
+                .map(|(end, _)| *end)
+                .max();
+            for (queue, reached) in [("send", self.sent.get(&mine)), ("redo", self.redone.get(&its))] {
+                if let (Some(owed), Some(reached)) = (owed, reached)
+                    && *reached < owed
+                {
+                    let message = format!(
+                        "the {queue} queue of {database} stands at {reached}, {who} wrote up to {owed}"
+                    );
+                    out.push(Violation::of(NAME, &[database, &queue], message, end.at));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn history(sent_to: u64, redone_to: u64) -> Vec<Stamped> {
+        let mut events = pair_connected();
+        events.extend([
+            world(3, WorldEvent::Quiet),
+            on(10, "alpha", generated(1, 0, 10, 1)),
+            on(20, "alpha", generated(1, 10, 20, 2)),
+            on(21, "alpha", sent(sent_to)),
+            on(21, "beta", redone(redone_to)),
+            on(99, "alpha", generated(1, 20, 30, 3)),
+            world_step(100, "later"),
+        ]);
+        events
+    }
+
+    #[test]
+    fn the_last_moments_may_be_on_their_way() {
+        assert_quiet::<QueuesDrain>(&history(20, 20));
+    }
+
+    #[test]
+    fn log_that_is_never_sent_or_redone_is_seen() {
+        assert_red::<QueuesDrain>(&history(10, 20), NAME);
+        assert_red::<QueuesDrain>(&history(20, 10), NAME);
+    }
+}

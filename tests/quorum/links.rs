@@ -7,31 +7,40 @@ use super::expected::{DOWN, Links, PATTERNS, links_lost, mirror, row, serves, st
 use super::observe::{Seen, look};
 
 /// When the links are lost. A session that is not synchronized has become so before.
-const LOST_AT: u64 = 12;
+pub(super) const LOST_AT: u64 = 12;
 
 /// Longer than the longest partner timeout and one attempt to connect again.
-const LOOK_AFTER: u64 = 40;
+pub(super) const LOOK_AFTER: u64 = 40;
+
+/// How long after the look the partners have met again at the latest.
+const AFTERWARDS: u64 = 30;
 
 /// One row: what is done, and what must have become of it at `look_at` seconds.
-struct Row {
-    name: String,
-    what: String,
-    mode: Mode,
-    steps: String,
-    look_at: u64,
-    expected: Seen,
+pub(super) struct Row {
+    pub name: String,
+    pub what: String,
+    pub mode: Mode,
+    pub steps: String,
+    pub look_at: u64,
+    /// What it takes after the look for the session to heal by the end, beside the end of the faults.
+    pub afterwards: String,
+    pub expected: Seen,
     /// Why it may differ: a row of docs/decisions.md.
-    explained: Option<&'static str>,
+    pub explained: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// High safety with a witness, synchronized.
     Synchronized,
     /// The same, while the mirror is behind and cannot catch up: its disk hangs.
     Synchronizing,
     /// High safety without a witness.
     NoWitness,
+    /// High performance, with a witness all the same.
+    SafetyOff,
+    /// High performance without a witness.
+    SafetyOffNoWitness,
 }
 
 impl Mode {
@@ -40,13 +49,15 @@ impl Mode {
             Mode::Synchronized => "SYNCHRONIZED",
             Mode::Synchronizing => "SYNCHRONIZING",
             Mode::NoWitness => "SYNCHRONIZED, no witness",
+            Mode::SafetyOff => "SAFETY OFF",
+            Mode::SafetyOffNoWitness => "SAFETY OFF, no witness",
         }
     }
 }
 
 /// How a link is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum How {
+pub(super) enum How {
     /// Packets vanish: found after the partner timeout.
     Silence,
     /// Connections are reset and refused: found at once.
@@ -63,32 +74,49 @@ impl How {
 }
 
 /// `[[step]]` at a second.
-fn at(second: u64, fault: &str) -> String {
+pub(super) fn at(second: u64, fault: &str) -> String {
     format!("[[step]]\nat = \"{second}s\"\nfault = {{ {fault} }}\n\n")
+}
+
+/// `SET PARTNER` with this option, which succeeds.
+pub(super) fn sql(second: u64, on: &str, option: &str) -> String {
+    let statement = format!("ALTER DATABASE Sales SET PARTNER {option};");
+    format!("[[step]]\nat = \"{second}s\"\non = \"{on}\"\nsql = \"{statement}\"\n\n")
+}
+
+/// Ends every fault at `look_at`, then sets `option` on `on` once the partners have met again.
+pub(super) fn healed_then(look_at: u64, on: &str, option: &str) -> String {
+    let heal = format!("[[step]]\nat = \"{}s\"\nheal_all = true\n\n", look_at + 1);
+    format!("{heal}{}", sql(look_at + AFTERWARDS, on, option))
 }
 
 fn lasting(fault: &str, seconds: u64) -> String {
     format!("{fault}, lasts = \"{seconds}s\"")
 }
 
-fn cut(one: &str, other: &str) -> String {
+pub(super) fn cut(one: &str, other: &str) -> String {
     How::Silence.lose(one, other)
 }
 
-fn kill(who: &str) -> String {
+pub(super) fn kill(who: &str) -> String {
     format!(r#"kind = "kill", instance = "{who}""#)
 }
 
 impl Row {
     fn toml(&self) -> String {
         let extends = match self.mode {
-            Mode::NoWitness => "pair",
-            Mode::Synchronized | Mode::Synchronizing => "trio",
+            Mode::NoWitness | Mode::SafetyOffNoWitness => "pair",
+            Mode::Synchronized | Mode::Synchronizing | Mode::SafetyOff => "trio",
         };
         let behind = match self.mode {
             // Until after the look: the mirror is back five seconds after it was lost.
             Mode::Synchronizing => BEHIND.replace("HANGS", &format!("{}s", self.look_at - 5)),
+            Mode::SafetyOff | Mode::SafetyOffNoWitness => sql(1, "alpha", "SAFETY OFF"),
             Mode::Synchronized | Mode::NoWitness => String::new(),
+        };
+        let until = match self.afterwards.is_empty() {
+            true => self.look_at + 6,
+            false => self.look_at + AFTERWARDS + 4,
         };
         format!(
             r#"
@@ -105,13 +133,11 @@ initial = "alpha"
 failover_partner = "beta"
 rate = 20
 
-{behind}{}
+{behind}{}{}
 [[expect]]
 healed = true
 "#,
-            self.what,
-            self.look_at + 6,
-            self.steps
+            self.what, until, self.steps, self.afterwards
         )
     }
 
@@ -132,7 +158,7 @@ fault = { kind = "disk_stuck", system = "beta", lasts = "HANGS" }
 "#;
 
 /// Plays the rows and writes the table; a row that differs fails the test once the table is written.
-fn table(name: &str, rows: &[Row]) {
+pub(super) fn table(name: &str, rows: &[Row]) {
     let mut text = String::new();
     let mut differ = Vec::new();
     let decisions = include_str!("../../docs/decisions.md");
@@ -180,7 +206,7 @@ fn table(name: &str, rows: &[Row]) {
     );
 }
 
-fn links_rows(mode: Mode, how: How) -> Vec<Row> {
+pub(super) fn links_rows(mode: Mode, how: How) -> Vec<Row> {
     let synchronized = mode == Mode::Synchronized;
     PATTERNS
         .iter()
@@ -213,6 +239,10 @@ fn links_rows(mode: Mode, how: How) -> Vec<Row> {
                 mode,
                 steps,
                 look_at: LOST_AT + LOOK_AFTER,
+                afterwards: match mode {
+                    Mode::SafetyOff => healed_then(LOST_AT + LOOK_AFTER, "alpha", "SAFETY FULL"),
+                    _ => String::new(),
+                },
                 expected: links_lost(number, synchronized),
                 explained: None,
             }
@@ -266,6 +296,7 @@ fn one_after_the_other() {
         mode: Mode::Synchronized,
         steps: steps.concat(),
         look_at,
+        afterwards: String::new(),
         expected,
     };
     let (ab, ag, bg) = (cut("alpha", "beta"), cut("alpha", "gamma"), cut("beta", "gamma"));
@@ -472,6 +503,7 @@ fn processes_lost() {
             mode,
             steps: dead.iter().map(|who| at(LOST_AT, &kill(who))).collect(),
             look_at: LOST_AT + LOOK_AFTER,
+            afterwards: String::new(),
             expected,
             explained: None,
         }));
@@ -488,6 +520,7 @@ fn without_a_witness() {
         mode: Mode::NoWitness,
         steps: at(LOST_AT, &step),
         look_at: LOST_AT + LOOK_AFTER,
+        afterwards: String::new(),
         expected,
         explained: None,
     };

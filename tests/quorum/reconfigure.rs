@@ -10,12 +10,17 @@ use std::time::Duration;
 use mirrorlab::sim::runner::Run;
 use mirrorlab::types::{ClosedBy, EndpointEvent, Event, InstanceName, SessionEvent, Source};
 
+use super::links::sql;
 use super::observe::{Seen, look_at, play};
 
 /// When the statement is executed, when the rows are looked at, and when the endpoint is put back as it was.
 const DONE_AT: u64 = 5;
 const LOOK_AT: u64 = 22;
 const BACK_AT: u64 = 30;
+
+/// When service is forced, in the rows where it is, and when what that or SAFETY OFF left is undone.
+const FORCED_AT: u64 = 15;
+const SET_AT: u64 = 60;
 
 const STATEMENTS: [(&str, &str); 8] = [
     ("STATE = STOPPED", "ALTER ENDPOINT Mirroring STATE = STOPPED;"),
@@ -43,7 +48,15 @@ const STATEMENTS: [(&str, &str); 8] = [
     ("DROP", "DROP ENDPOINT Mirroring;"),
 ];
 
-fn toml(mode: &str, who: &str, statement: &str) -> String {
+/// What else is done in a row: before the statement, after it, and once the endpoint is back.
+#[derive(Debug, Default)]
+struct Around {
+    before: String,
+    between: String,
+    after: String,
+}
+
+fn toml(mode: &str, who: &str, statement: &str, around: &Around) -> String {
     let role = if who == "gamma" { "WITNESS" } else { "PARTNER" };
     let sql = statement.replace("{who}", who).replace("{role}", role);
     let definition = format!(
@@ -62,6 +75,11 @@ fn toml(mode: &str, who: &str, statement: &str) -> String {
             format!("CREATE ENDPOINT Mirroring {definition}{grants}")
         }
     };
+    let Around {
+        before,
+        between,
+        after,
+    } = around;
     format!(
         r#"
 promise = "Altering or dropping an endpoint in use may disconnect, fail over or stop service, but loses nothing."
@@ -77,20 +95,20 @@ initial = "alpha"
 failover_partner = "beta"
 rate = 10
 
-[[step]]
+{before}[[step]]
 at = "{DONE_AT}s"
 on = "{who}"
 sql = "{sql}"
 
-[[step]]
+{between}[[step]]
 at = "{BACK_AT}s"
 on = "{who}"
 sql = "{back}"
 
-[[expect]]
+{after}[[expect]]
 healed = true
 "#,
-        BACK_AT + 1
+        if after.is_empty() { BACK_AT + 1 } else { SET_AT + 4 }
     )
 }
 
@@ -156,34 +174,44 @@ fn is_judged(run: &Run, who: &str) -> bool {
     carried_out.is_some_and(|change| acknowledged(run.setup_end, change.at) && acknowledged(change.at, back))
 }
 
-fn table(mode: &str, roles: &[(&str, &str)]) {
-    let mut text = String::new();
-    for (who, role) in roles {
-        for (name, statement) in STATEMENTS {
-            let toml = toml(mode, who, statement);
-            let run = play("reconfigure", &toml);
-            assert!(is_judged(&run, who), "{name} on the {role}: no commit to judge");
-            let Seen {
-                alpha,
-                beta,
-                gamma,
-                outcome,
-            } = look_at(&run, Duration::from_secs(LOOK_AT));
-            writeln!(
-                text,
-                "{name} on the {role}\n    {}; {outcome}\n    alpha {alpha}\n    beta  {beta}\n    gamma {gamma}",
-                noticed(&run, who)
-            )
-            .expect("a String takes everything");
-        }
-    }
+/// One row of a table.
+fn entry(text: &mut String, name: &str, who: &str, toml: &str) -> Run {
+    let run = play("reconfigure", toml);
+    let Seen {
+        alpha,
+        beta,
+        gamma,
+        outcome,
+    } = look_at(&run, Duration::from_secs(LOOK_AT));
+    writeln!(
+        text,
+        "{name}\n    {}; {outcome}\n    alpha {alpha}\n    beta  {beta}\n    gamma {gamma}",
+        noticed(&run, who)
+    )
+    .expect("a String takes everything");
+    run
+}
+
+fn compare(name: &str, text: &str) {
     insta::with_settings!({
         snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
         prepend_module_to_snapshot => false,
         omit_expression => true,
     }, {
-        insta::assert_snapshot!(format!("reconfiguration_{mode}"), text);
+        insta::assert_snapshot!(format!("reconfiguration_{name}"), text);
     });
+}
+
+fn table(mode: &str, roles: &[(&str, &str)]) {
+    let mut text = String::new();
+    for (who, role) in roles {
+        for (name, statement) in STATEMENTS {
+            let toml = toml(mode, who, statement, &Around::default());
+            let run = entry(&mut text, &format!("{name} on the {role}"), who, &toml);
+            assert!(is_judged(&run, who), "{name} on the {role}: no commit to judge");
+        }
+    }
+    compare(mode, &text);
 }
 
 #[test]
@@ -197,4 +225,48 @@ fn endpoints_in_use_with_a_witness() {
 #[test]
 fn endpoints_in_use_without_a_witness() {
     table("pair", &[("alpha", "principal"), ("beta", "mirror")]);
+}
+
+/// With SAFETY OFF nobody takes over by itself, whatever becomes of the principal's endpoint.
+#[test]
+fn endpoints_in_use_with_safety_off() {
+    let around = Around {
+        before: sql(1, "alpha", "SAFETY OFF"),
+        after: sql(SET_AT, "alpha", "SAFETY FULL"),
+        ..Around::default()
+    };
+    let mut text = String::new();
+    for (who, role) in [("alpha", "principal"), ("beta", "mirror"), ("gamma", "witness")] {
+        for (name, statement) in [STATEMENTS[0], STATEMENTS[7]] {
+            let toml = toml("trio", who, statement, &around);
+            entry(
+                &mut text,
+                &format!("{name} on the {role}, SAFETY OFF"),
+                who,
+                &toml,
+            );
+        }
+    }
+    compare("safety_off", &text);
+}
+
+/// Service is forced while the principal's endpoint is away: it is gone for the mirror and for the witness.
+#[test]
+fn endpoints_in_use_and_forced_service() {
+    let around = Around {
+        before: sql(1, "alpha", "SAFETY OFF"),
+        between: sql(FORCED_AT, "beta", "FORCE_SERVICE_ALLOW_DATA_LOSS"),
+        after: format!(
+            "{}{}",
+            sql(SET_AT, "beta", "RESUME"),
+            sql(SET_AT + 2, "beta", "SAFETY FULL")
+        ),
+    };
+    let mut text = String::new();
+    for (name, statement) in [STATEMENTS[0], STATEMENTS[7]] {
+        let toml = toml("trio", "alpha", statement, &around);
+        let name = format!("{name} on the principal, SAFETY OFF, then FORCE on the mirror");
+        entry(&mut text, &name, "alpha", &toml);
+    }
+    compare("forced", &text);
 }

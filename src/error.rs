@@ -162,6 +162,9 @@ catalogue! {
     LOG_BACKUP_IN_SIMPLE = 4208, 16, false, "The statement BACKUP LOG is not allowed while the recovery model is SIMPLE. Use BACKUP DATABASE or change the recovery model using ALTER DATABASE.";
     LOG_BACKUP_WITHOUT_BASE = 4214, 16, false, "BACKUP LOG cannot be performed because there is no current database backup.";
     DIFFERENTIAL_WITHOUT_BASE = 3035, 16, false, "Cannot perform a differential backup for database \"{0}\", because a current database backup does not exist. Perform a full database backup by reissuing BACKUP DATABASE, omitting the WITH DIFFERENTIAL option.";
+    OPTION_NOT_IN_DATABASE = 5058, 16, false, "Option '{0}' cannot be set in database '{1}'.";
+    BACKUP_OF_NEWER_VERSION = 3169, 16, false, "The database was backed up on a server running version {0}. That version is incompatible with this server, which is running version {1}. Either restore the database on a server that supports the backup, or use a backup that is compatible with this server.";
+    OTHER_RECOVERY_PATH = 4330, 16, false, "This backup set cannot be applied because it is on a recovery path that is inconsistent with the database. Find a backup of the path that the database was restored along.";
     DIFFERENTIAL_OF_OTHER_BASE = 3136, 16, false, "This differential backup cannot be restored because the database has not been restored to the correct earlier state.";
     FILE_MISSING = 5041, 16, false, "MODIFY FILE failed. File '{0}' does not exist.";
     RESTORE_NOT_RESTORING = 3117, 16, false, "The log or differential backup cannot be restored because no files are ready to rollforward.";
@@ -173,6 +176,7 @@ catalogue! {
     DATABASE_SYNCHRONIZING_ROLE = 956, 14, false, "Database '{0}' is enabled for Database Mirroring, but the database lacks quorum or its role is being switched, and cannot be opened. Check the partner and witness connections if configured.";
     DATABASE_DAMAGED = 926, 14, true, "Database '{0}' cannot be opened. It has been marked SUSPECT: {1}.";
     LOG_LOST = 9003, 20, true, "The log of database '{0}' ends at {1}, although it was hardened up to {2}: the disk lost log. The database is not served by this copy.";
+    PARTNER_OF_OTHER_VERSION = 41952, 16, false, "Database mirroring of \"{0}\" cannot start: the server instance at \"{1}\" runs another version of SQL Server. The partners and the witness must run the same version.";
     LOGS_DIFFER = 41951, 20, true, "The mirror's log of database '{0}' differs from the principal's before {1}, where the principal alone can have written it. One of the disks is damaged. No log is sent.";
     // The number's severity is the manual's 21; as a finding of recovery that goes on, it is ours.
     LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
@@ -328,10 +332,14 @@ catalogue! {
     PARTNER_IS_SELF = 1452, 16, false, "The partner server instance name must be distinct from the server instance that manages the database. The ALTER DATABASE SET PARTNER command failed.";
     CANNOT_FORCE = 1455, 16, false, "The database mirroring service cannot be forced for database \"{0}\" because the database is not in the correct state to become the principal database.";
     REMOTE_MIRRORED_ELSEWHERE = 1460, 16, false, "The database \"{0}\" is already configured for database mirroring on the remote server. Drop database mirroring on the remote server to establish a new partner.";
+    EDITION_WITHOUT_MIRRORING = 1463, 16, false, "Database mirroring is not available in the edition of this SQL Server instance.";
     REMOTE_NOT_RECOVERING = 1464, 16, false, "The database \"{0}\" is not in a recovering state which is required for a mirror database or secondary database. The remote database must be restored using WITH NORECOVERY.";
     NOT_FULL_RECOVERY = 1465, 16, false, "Database \"{0}\" is not in full recovery mode on each of the server instances. The full recovery model is required for a database to participate in database mirroring.";
+    SUSPECT_DATABASE = 1467, 16, false, "Database mirroring cannot be enabled because the database \"{0}\" is in emergency or suspect mode.";
     OPERATION_ON_MIRRORED = 1468, 16, false, "The operation cannot be performed on database \"{0}\" because it is involved in a database mirroring session or an availability group. Some operations are not allowed on a database that is participating in a database mirroring session or in an availability group.";
     NOT_PRINCIPAL = 1470, 16, false, "The alter database for this partner config values may only be initiated on the current principal server for database \"{0}\".";
+    EDITION_CANNOT_CHANGE_SAFETY = 1473, 16, false, "This SQL Server edition does not allow changing the safety level. ALTER DATABASE command failed.";
+    BULK_LOGGED_CHANGES = 1475, 16, false, "Database \"{0}\" might contain bulk logged changes that have not been backed up. Take a log backup on the principal database, and restore it on the mirror database.";
     CONNECTION_ERROR = 1474, 16, true, "Database mirroring connection error {0} '{1}' for '{2}'.";
     TIMEOUT_TOO_LARGE = 1476, 16, false, "Database mirroring timeout value {0} exceeds the maximum value 32767.";
     FAILOVER_NEEDS_FULL = 1477, 16, false, "The database mirroring safety level must be FULL to manually failover database \"{0}\". Set safety level to FULL and retry.";

@@ -18,6 +18,8 @@ pub struct LocalEndpoint {
     pub arbitration_id: Guid,
     /// What `@@SERVERNAME` says.
     pub server_name: String,
+    /// The product's year.
+    pub version: u16,
     /// The address of this instance's own endpoint, if it is known.
     pub address: Option<ServerAddress>,
     /// The certificate AUTHENTICATION names, if it exists.

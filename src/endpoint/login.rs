@@ -117,6 +117,8 @@ pub struct PeerIdentity {
     pub arbitration_id: Guid,
     pub server_name: String,
     pub role: EndpointRole,
+    /// The product's year.
+    pub version: u16,
     /// The server network address of the peer's own endpoint, if it knows it.
     pub address: Option<ServerAddress>,
     /// The login checked for CONNECT on the acceptor; on the initiator the owner of the acceptor's certificate.
@@ -461,6 +463,7 @@ impl Common {
             arbitration_id: self.local.arbitration_id,
             server_name: self.local.server_name.clone(),
             role: self.local.config.role.code() as u8,
+            version: self.local.version,
             address: self.local.address.clone(),
         })));
         Next::login(Login::WaitArbitration(WaitArbitration {
@@ -883,6 +886,7 @@ impl WaitArbitration {
             arbitration_id: request.arbitration_id,
             server_name: request.server_name,
             role: role(request.role)?,
+            version: request.version,
             address: request.address,
             principal: self.proved.principal.name.clone(),
         };

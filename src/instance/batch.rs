@@ -97,6 +97,8 @@ pub(super) enum Then {
         pages: u64,
         /// What the database is to remember of it.
         record: Option<(DatabaseName, BackupPoint)>,
+        /// Whose log was backed up, if it was a log backup.
+        log_of: Option<DatabaseName>,
     },
     RestoreRead(ast::Restore),
 }

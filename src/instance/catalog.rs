@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::config::EndpointConfig;
 use crate::session::{PartnerRecord, WitnessRecord};
-use crate::types::{DatabaseName, Guid, Lsn, WallTime};
+use crate::types::{DatabaseName, Guid, Lsn, RecoveryPath, WallTime};
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
 
@@ -123,10 +123,17 @@ pub struct DatabaseEntry {
     pub log_bytes_max: u64,
     /// The full backup that the copy was restored from, by its end; differential ones of another base do not fit.
     pub restored_base: Option<Lsn>,
+    /// How the copy came about, as far back as its log no longer tells.
+    #[serde(default)]
+    pub path: RecoveryPath,
+    /// It has been in the bulk-logged recovery model since its last log backup.
+    #[serde(default)]
+    pub bulk_since_log_backup: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum RecoveryModel {
+    #[default]
     Full,
     BulkLogged,
     Simple,

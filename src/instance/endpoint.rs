@@ -221,6 +221,7 @@ impl Instance {
             config: endpoint.config.clone(),
             arbitration_id: self.catalog.identity.arbitration_id,
             server_name: self.config.server_name.clone(),
+            version: self.config.options.version,
             address: Some(ServerAddress::new(
                 self.config.fqdn(),
                 endpoint.config.port.number(),

@@ -19,7 +19,9 @@ use crate::session::{
     Witness, WitnessInput, WitnessOutput, start,
 };
 use crate::tsql::ast::{PartnerOption, Text, WitnessOption};
-use crate::types::{ClosedBy, ConnectionId, DatabaseName, EndpointEvent, Guid, PartnerRole, ServerAddress};
+use crate::types::{
+    ClosedBy, ConnectionId, DatabaseName, EndpointEvent, Guid, Lsn, PartnerRole, ServerAddress,
+};
 use crate::wire::mirroring::{Body, Message};
 
 impl Instance {
@@ -47,6 +49,7 @@ impl Instance {
             PartnerOption::Resume => self.command(connection, name, Command::Resume),
             PartnerOption::Suspend => self.command(connection, name, Command::Suspend),
             PartnerOption::Safety(level) => {
+                self.check_safety(name, *level)?;
                 self.command(connection, name, Command::Safety { safety: *level })
             }
         }
@@ -122,45 +125,29 @@ impl Instance {
         self.command(connection, name, Command::Off)
     }
 
-    fn is_own_address(&self, address: &ServerAddress) -> bool {
+    pub(super) fn is_own_address(&self, address: &ServerAddress) -> bool {
         let own_port = self.catalog.endpoint().map(|e| e.config.port.number());
         own_port == Some(address.port()) && self.config.is_own_host(address.host())
     }
 
     fn set_partner(&mut self, connection: ConnectionId, name: &DatabaseName, text: &Text) -> StatementResult {
         let address = parse_address(text)?;
-        if self.is_own_address(&address) {
-            return Err(msg::PARTNER_IS_SELF.error());
-        }
-        let restoring = self.catalog.database(name.as_str()).is_some_and(|e| e.restoring);
-        let family = self
-            .catalog
-            .database(name.as_str())
-            .map(|e| e.family)
-            .unwrap_or_default();
-        let recovery = self.catalog.database(name.as_str()).map(|e| e.recovery);
-        if recovery != Some(super::catalog::RecoveryModel::Full) {
-            return Err(msg::NOT_FULL_RECOVERY.with(&[name]));
-        }
-        if self.database(name.as_str()).is_some_and(Database::is_mirrored) {
-            return Err(msg::ALREADY_MIRRORED.with(&[name]));
-        }
-        if let Some(why) = self.database(name.as_str()).and_then(|d| d.suspect.clone()) {
-            return Err(msg::DATABASE_DAMAGED.with(&[name, &why]));
-        }
-        let ready = self
-            .catalog
-            .endpoint()
-            .is_some_and(|e| e.config.role.can_be_partner());
-        if !self.is_endpoint_started() || !ready {
-            self.log_error(&msg::TRANSPORT_DISABLED.error());
-            return Err(msg::PARTNER_NOT_FOUND.with(&[&address]));
-        }
+        self.check_set_partner(name, &address)?;
+        let Some(entry) = self.catalog.database(name.as_str()) else {
+            return Err(msg::DATABASE_MISSING.with(&[name]));
+        };
+        let (restoring, family) = (entry.restoring, entry.family);
+        let database = self.database(name.as_str());
+        let path = database.map(|d| d.path(&entry.path)).unwrap_or_default();
         let setting = Setting {
             database: name.clone(),
             family,
             partner: address.clone(),
-            last_epoch: self.database(name.as_str()).map_or(1, Database::last_epoch),
+            last_epoch: database.map_or(1, Database::last_epoch),
+            path,
+            backed_up: database
+                .and_then(Database::backup_point)
+                .map_or(Lsn::ZERO, |point| point.log),
         };
         if restoring {
             let partner = Partner::waiting_mirror(self.identity(), setting);
@@ -277,7 +264,13 @@ impl Instance {
     }
 
     fn put_record(&mut self, name: &DatabaseName, record: Option<PartnerRecord>) {
+        let joins = record
+            .as_ref()
+            .is_some_and(|r| r.started && r.role == PartnerRole::Mirror);
         if let Some(mut entry) = self.catalog.database(name.as_str()).cloned() {
+            if joins && let Some(path) = self.database_mut(name).and_then(|d| d.joining.take()) {
+                entry.path = path;
+            }
             entry.mirroring = record;
             self.catalog.put_database(entry);
         }
@@ -385,7 +378,7 @@ impl Instance {
     // Links.
 
     fn wanted_dials(&self) -> BTreeSet<ServerAddress> {
-        if !self.is_endpoint_started() {
+        if !self.is_endpoint_started() || !self.may_be_partner() {
             return BTreeSet::new();
         }
         let sessions = self.databases.values().filter_map(|d| d.session.as_ref());
@@ -447,6 +440,13 @@ impl Instance {
         let peers = &self.endpoint.peers;
         let partner = &session.record().partner;
         let starting = !session.has_started() && session.role() == PartnerRole::Principal;
+        if !self.may_be_partner() {
+            let reply_via = database.links.reply_via;
+            return Links {
+                reply_via,
+                ..Links::default()
+            };
+        }
         let partner_link = if starting {
             peers.outbound(partner).map(|(out, _)| (out, None))
         } else if session.dials_partner() {
@@ -819,38 +819,17 @@ impl Instance {
 
     /// A principal asks for a session: the mirror that waits for it answers, or the instance says why there is none.
     fn opened_by_partner(&mut self, connection: ConnectionId, name: &DatabaseName, message: Message) {
-        let own_role = self
-            .catalog
-            .endpoint()
-            .is_some_and(|e| e.config.role.can_be_partner());
-        let entry = self
-            .catalog
-            .database(name.as_str())
-            .map(|e| (e.restoring, e.mirroring.is_some()));
-        let session = self.database(name.as_str()).and_then(|d| d.session.as_ref());
-        let expects = session.map(|s| s.record().partner.port());
-        let peer_port = self
-            .peer_of(connection)
-            .and_then(|p| p.address.as_ref())
-            .map(ServerAddress::port);
-        let refusal = match (entry, session) {
-            _ if !own_role => Some(msg::PARTNER_NOT_FOUND.number),
-            (None, _) => Some(msg::REMOTE_MISSING.number),
-            (Some(_), Some(s)) if s.has_started() => Some(msg::REMOTE_ALREADY_MIRRORED.number),
-            (Some(_), Some(s)) if s.role() == PartnerRole::Principal => {
-                Some(msg::REMOTE_NOT_RECOVERING.number)
-            }
-            (Some(_), Some(_)) if expects != peer_port => Some(msg::REMOTE_MIRRORED_ELSEWHERE.number),
-            (Some(_), Some(_)) => None,
-            (Some((false, _)), None) => Some(msg::REMOTE_NOT_RECOVERING.number),
-            (Some((true, _)), None) => Some(msg::NOT_MIRRORED.number),
+        let Body::Open(open) = &message.body else {
+            return;
         };
+        let refusal = self.refusal_of(connection, open);
         match refusal {
             Some(number) => self.say(connection, &start::refuse(&message, number)),
             None => {
                 let name = match self.database_mut(name) {
                     Some(database) => {
                         database.links.reply_via = Some(connection);
+                        database.joining = Some(open.path.before(database.log.end()));
                         database.name.clone()
                     }
                     None => return,
@@ -866,14 +845,13 @@ impl Instance {
 
     fn message_for_witness(&mut self, connection: ConnectionId, peer: Guid, message: Message) {
         let session = message.session;
+        let can = self.may_be_witness();
         if !self.witnesses.contains_key(&session) {
-            let can = self
-                .catalog
-                .endpoint()
-                .is_some_and(|e| e.config.role.can_be_witness());
+            let own_version = self.config.options.version;
+            let same_version = self.peer_of(connection).is_some_and(|p| p.version == own_version);
             let is_partner = |d: &Database| d.session.as_ref().is_some_and(|s| s.record().session == session);
             let invited = Witness::is_invitation(&message);
-            if !invited || !can || self.databases.values().any(is_partner) {
+            if !invited || !can || !same_version || self.databases.values().any(is_partner) {
                 let body = Body::WitnessRefused {
                     number: msg::CANNOT_BE_WITNESS.number,
                 };
@@ -893,6 +871,9 @@ impl Instance {
             }
             self.witnesses.insert(session, Witness::new(session));
             self.witness_since.insert(session, DiskTicket(self.next_ticket));
+        } else if !can && message.body != Body::Removed {
+            // The endpoint's ROLE was changed: the record stays, and nobody is answered until it is changed back.
+            return;
         }
         if let Body::WitnessAttach(attach) = &message.body {
             let known = self.witnesses.get(&session).and_then(Witness::record);

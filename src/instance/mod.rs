@@ -25,6 +25,7 @@ pub mod io;
 mod mirroring;
 mod options;
 mod peers;
+mod preconditions;
 mod purpose;
 mod select;
 mod service;

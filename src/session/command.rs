@@ -15,7 +15,7 @@ use super::{COMMAND_SLACK, Command, Outbox, PING_INTERVAL, SessionOutput, start}
 use crate::error::{SqlError, msg};
 use crate::log::Log;
 use crate::types::{
-    LinkState, Lsn, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
+    LinkState, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
 };
 use crate::wire::mirroring::{Body, LogPosition, Message, Open};
 
@@ -291,7 +291,8 @@ impl Partner {
             name: self.identity.name.clone(),
             log: Partner::log_position(log),
             epoch_base: self.record.epoch_base,
-            backed_up: log.backup().map_or(Lsn::ZERO, |point| point.log),
+            backed_up: self.backed_up,
+            path: self.path.clone(),
             configuration: self.record.configuration(),
         };
         self.to_partner(Body::Open(Box::new(open)), out);

@@ -16,8 +16,8 @@ use super::{
 use crate::error::msg;
 use crate::log::{Log, LogBlock};
 use crate::types::{
-    DatabaseName, Guid, LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress,
-    SessionEvent, SwitchKind, Timestamp,
+    DatabaseName, Guid, LinkState, Lsn, MirroringState, PartnerRole, RecoveryPath, RoleSequence, Safety,
+    ServerAddress, SessionEvent, SwitchKind, Timestamp,
 };
 use crate::wire::mirroring::{Body, Configuration, EPOCHS_MAX, LogPosition, Message};
 
@@ -37,6 +37,10 @@ pub struct Partner {
     pub(super) identity: Identity,
     /// What is durable.
     pub(super) record: PartnerRecord,
+    /// While a session starts: the recovery path of the principal's copy.
+    pub(super) path: RecoveryPath,
+    /// While a session starts: log before this is in a log backup.
+    pub(super) backed_up: Lsn,
     pub(super) stage: Stage,
     pub(super) state: Option<MirroringState>,
     pub(super) serving: bool,
@@ -200,6 +204,10 @@ pub struct Setting {
     pub partner: ServerAddress,
     /// The number of the last block of the local log, 1 if it has none.
     pub last_epoch: RoleSequence,
+    /// Principal: how its copy came about, for the mirror to compare.
+    pub path: RecoveryPath,
+    /// Principal: log before this is in a log backup, whether or not the log itself says so yet.
+    pub backed_up: Lsn,
 }
 
 impl Partner {
@@ -236,7 +244,10 @@ impl Partner {
     /// `SET PARTNER` on an online database: starts the session `session` (a new GUID). The command runs until
     /// `CommandDone`; if that is an error, `Removed` follows. Nothing is recorded before the mirror has agreed.
     pub fn starting_principal(identity: Identity, setting: Setting, session: Guid) -> Partner {
+        let (path, backed_up) = (setting.path.clone(), setting.backed_up);
         let mut partner = Partner::waiting_mirror(identity, setting);
+        partner.path = path;
+        partner.backed_up = backed_up;
         partner.stage = Stage::Starting;
         partner.record.session = session;
         partner.record.role = PartnerRole::Principal;
@@ -268,6 +279,8 @@ impl Partner {
             serving: false,
             failover_lsn: record.failover_lsn,
             record,
+            path: RecoveryPath::default(),
+            backed_up: Lsn::ZERO,
             partner_up: false,
             witness_up: false,
             partner_up_now: false,

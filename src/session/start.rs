@@ -53,6 +53,9 @@ fn answer(to: &Message, body: Body) -> Message {
 
 /// The error a principal's statement ends with, from the number the mirror refused with.
 pub(super) fn refusal(number: u32, database: &DatabaseName, partner: &ServerAddress) -> SqlError {
+    if number == msg::PARTNER_OF_OTHER_VERSION.number {
+        return msg::PARTNER_OF_OTHER_VERSION.with(&[database, partner]);
+    }
     const ABOUT_DATABASE: [CatalogueEntry; 9] = [
         msg::REMOTE_LACKS_LOG_CHAIN,
         msg::REMOTE_UNRELATED,
@@ -74,7 +77,7 @@ pub(super) fn refusal(number: u32, database: &DatabaseName, partner: &ServerAddr
 mod tests {
     use super::*;
     use crate::log::LogRecord;
-    use crate::types::{Lsn, Safety, TransactionId};
+    use crate::types::{Lsn, RecoveryPath, Safety, TransactionId};
     use crate::wire::mirroring::{Configuration, LogPosition};
 
     const FAMILY: Guid = Guid::from_bytes(*b"family of sales!");
@@ -103,6 +106,7 @@ mod tests {
             },
             epoch_base: 0,
             backed_up: log.backup().map_or(Lsn::ZERO, |point| point.log),
+            path: RecoveryPath::born(FAMILY),
             configuration: Configuration {
                 sequence: 1,
                 safety: Safety::Full,

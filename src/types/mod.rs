@@ -9,6 +9,7 @@ mod held;
 mod id;
 mod lsn;
 mod permission;
+mod recovery_path;
 mod reply;
 mod state;
 mod time;
@@ -23,6 +24,7 @@ pub use held::{EndpointSettings, HeldCertificate};
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;
 pub use permission::{Permission, SecurableClass};
+pub use recovery_path::{PathStep, RecoveryPath, STEPS_MAX};
 pub use reply::{Reply, ReplyItem, Value};
 pub use state::{
     EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety, state_change_name,

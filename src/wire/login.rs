@@ -84,6 +84,8 @@ pub struct Arbitration {
     pub server_name: String,
     /// ROLE, numbered as the catalog view numbers it.
     pub role: u8,
+    /// The product's year: sessions want the same on all their instances.
+    pub version: u16,
     pub address: Option<ServerAddress>,
 }
 
@@ -208,6 +210,7 @@ fn put_arbitration(out: &mut Vec<u8>, arbitration: &Arbitration) {
     out.extend_from_slice(arbitration.arbitration_id.as_bytes());
     put_string(out, &arbitration.server_name, NAME_BYTES_MAX);
     out.push(arbitration.role);
+    out.extend_from_slice(&arbitration.version.to_be_bytes());
     let address = arbitration.address.as_ref().map(ToString::to_string);
     put_string(out, address.as_deref().unwrap_or_default(), NAME_BYTES_MAX);
 }
@@ -216,6 +219,7 @@ fn read_arbitration(r: &mut Reader<'_>) -> Result<Arbitration, DecodeError> {
     let arbitration_id = r.guid()?;
     let server_name = r.string(NAME_BYTES_MAX)?;
     let role = r.u8()?;
+    let version = u16::from_be_bytes([r.u8()?, r.u8()?]);
     let address = match r.string(NAME_BYTES_MAX)? {
         text if text.is_empty() => None,
         text => Some(text.parse().map_err(|_| DecodeError::Malformed {
@@ -227,6 +231,7 @@ fn read_arbitration(r: &mut Reader<'_>) -> Result<Arbitration, DecodeError> {
         arbitration_id,
         server_name,
         role,
+        version,
         address,
     })
 }
@@ -247,6 +252,7 @@ mod tests {
             arbitration_id: Guid::from_bytes([7; 16]),
             server_name: "ALPHA".into(),
             role: 3,
+            version: 2016,
             address: Some("TCP://alpha:7022".parse().unwrap()),
         };
         vec![

@@ -8,7 +8,10 @@
 use thiserror::Error;
 
 use super::compression::{self, Packed};
-use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RoleSequence, Safety, ServerAddress};
+use crate::types::{
+    DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, RoleSequence, STEPS_MAX, Safety,
+    ServerAddress,
+};
 
 /// The first bytes of every session message.
 pub const MAGIC: [u8; 8] = *b"DBMSESSN";
@@ -207,6 +210,8 @@ pub struct Open {
     pub epoch_base: u32,
     /// Log before this is in a log backup of the principal.
     pub backed_up: Lsn,
+    /// The recovery path of the principal's copy.
+    pub path: RecoveryPath,
     pub configuration: Configuration,
 }
 
@@ -392,6 +397,7 @@ impl Writer {
                 self.log(&open.log)?;
                 self.u32(open.epoch_base);
                 self.u64(open.backed_up.get());
+                self.path(&open.path)?;
                 self.configuration(&open.configuration)?;
             }
             Body::Opened { name, log } => {
@@ -562,6 +568,17 @@ impl Writer {
         Ok(())
     }
 
+    fn path(&mut self, path: &RecoveryPath) -> Result<(), MessageError> {
+        limit("a recovery path", path.steps().len(), STEPS_MAX)?;
+        self.u16(path.steps().len() as u16);
+        for step in path.steps() {
+            self.bytes(step.fork.as_bytes());
+            self.u32(step.epoch);
+            self.u64(step.from.get());
+        }
+        Ok(())
+    }
+
     fn text(&mut self, text: &str) -> Result<(), MessageError> {
         limit("a text", text.len(), TEXT_BYTES_MAX)?;
         self.u16(text.len() as u16);
@@ -632,6 +649,7 @@ impl<'a> Reader<'a> {
                 log: self.log()?,
                 epoch_base: self.u32()?,
                 backed_up: self.lsn()?,
+                path: self.path()?,
                 configuration: self.configuration()?,
             })),
             kind::OPENED => Body::Opened {
@@ -801,6 +819,20 @@ impl<'a> Reader<'a> {
         })
     }
 
+    fn path(&mut self) -> Result<RecoveryPath, MessageError> {
+        let count = usize::from(self.u16()?);
+        limit("a recovery path", count, STEPS_MAX)?;
+        let mut steps = Vec::new();
+        for _ in 0..count {
+            steps.push(PathStep {
+                fork: self.guid()?,
+                epoch: self.u32()?,
+                from: self.lsn()?,
+            });
+        }
+        Ok(RecoveryPath::from_steps(steps))
+    }
+
     fn denial(&mut self) -> Result<Denial, MessageError> {
         match self.u8()? {
             1 => Ok(Denial::PrincipalConnected),
@@ -912,6 +944,12 @@ mod tests {
         ("[a-z]{1,12}(\\.[a-z]{1,8})?", 1..=u16::MAX).prop_map(|(host, port)| ServerAddress::new(host, port))
     }
 
+    fn path() -> impl Strategy<Value = RecoveryPath> {
+        let step =
+            (guid(), any::<u32>(), lsn()).prop_map(|(fork, epoch, from)| PathStep { fork, epoch, from });
+        prop::collection::vec(step, 0..5).prop_map(RecoveryPath::from_steps)
+    }
+
     fn log() -> impl Strategy<Value = LogPosition> {
         let epochs = prop::collection::vec((any::<u32>(), lsn()), 0..5);
         (lsn(), lsn(), lsn(), any::<u32>(), epochs).prop_map(|(start, end, hardened, check, epochs)| {
@@ -1019,11 +1057,11 @@ mod tests {
                 text(),
                 log(),
                 any::<u32>(),
-                lsn(),
+                (lsn(), path()),
                 configuration()
             )
                 .prop_map(
-                    |(database, family, name, log, epoch_base, backed_up, configuration)| Body::Open(
+                    |(database, family, name, log, epoch_base, (backed_up, path), configuration)| Body::Open(
                         Box::new(Open {
                             database: DatabaseName::new(database),
                             family,
@@ -1031,6 +1069,7 @@ mod tests {
                             log,
                             epoch_base,
                             backed_up,
+                            path,
                             configuration,
                         })
                     )

@@ -62,6 +62,7 @@ fn local(id: u8, own: Generated, trusted: &[Vec<u8>]) -> LocalEndpoint {
         },
         arbitration_id: Guid::from_bytes([id; 16]),
         server_name: format!("HOST_{id}"),
+        version: 2016,
         address: Some(format!("TCP://host{id}:7022").parse().unwrap()),
         own_certificate: Some(OwnCertificate {
             name: own_name,

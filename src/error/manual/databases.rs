@@ -59,6 +59,9 @@ manual! {
         "The restore would overwrite a database whose log has not been backed up, or that is mirrored."
         ["Back up the tail of the log, or say WITH REPLACE.",
          "Remove mirroring first with SET PARTNER OFF."];
+    3169 Documented [Statement]
+        "A backup of a newer version of the product cannot be restored by an older one."
+        ["Compare SERVERPROPERTY('ProductVersion') of both instances.", "Upgrade this instance; a session wants the same version on all of its instances."];
     3201 Documented [Statement]
         "The backup file is not there, exists already, or the disk refuses it."
         ["Compare the path; it is a path on the instance's own system.", "Look at space and health of the disk."];
@@ -86,12 +89,18 @@ manual! {
     4326 Documented [Statement]
         "The database has all that this backup holds."
         ["Go on with the next log backup."];
+    4330 Documented [Statement]
+        "The copy was restored along another recovery path than the one this backup belongs to: one of the two was recovered on its own, or service was forced, and each has gone its own way since."
+        ["Restore anew, from a full backup of the path that is to be followed.", "To be a mirror the copy must be of the principal's path."];
     5011 Documented [Statement]
         "The caller may not alter the database."
         ["Run it as a member of sysadmin or with CONTROL SERVER."];
     5041 Documented [Statement]
         "The database has no file of this logical name. The log of a database x is called x_log."
         ["Compare the name."];
+    5058 Documented [Statement]
+        "The option is none of a system database."
+        ["Mirror user databases; what lives in master (logins, certificates, endpoints) is set up on every instance by hand."];
     9002 Documented [Statement, Instance]
         "The transaction log has no room for another record. A principal keeps log until its mirror has it, so a lost or slow mirror fills it."
         ["Look at mirroring_state_desc: a DISCONNECTED or SUSPENDED session holds the log.",

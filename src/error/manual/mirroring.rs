@@ -230,8 +230,7 @@ manual! {
         not_raised 16 false "A failing redo means a disk that cannot be written, which ends the instance: 823.";
     1463 Documented [Statement]
         "This edition does not have database mirroring."
-        ["Use another edition."]
-        not_raised 16 false "There is one edition here.";
+        ["Use another edition: Express can only be a witness."];
     1464 Documented [Statement]
         "The other copy is recovered; a mirror must be restoring."
         ["Restore it again WITH NORECOVERY."];
@@ -244,8 +243,7 @@ manual! {
         not_raised 16 false "Databases have no such option here.";
     1467 Documented [Statement]
         "A database in emergency mode or suspect cannot be mirrored."
-        ["Repair or restore it first."]
-        not_raised 16 false "Such a database answers with 926 first.";
+        ["Look at the log for 926 and why.", "Restore the database first."];
     1468 Documented [Statement]
         "The operation is not allowed while the database is mirrored."
         ["SET PARTNER OFF first."];
@@ -266,15 +264,13 @@ manual! {
         not_raised 16 false "1474 and 1479 are raised.";
     1473 Documented [Statement]
         "This edition cannot change the safety of the session."
-        ["Use another edition."]
-        not_raised 16 false "There is one edition here.";
+        ["Use SAFETY FULL: Standard has no high-performance mode."];
     1474 Documented [Principal, Mirror, Witness]
         "A connection of the session could not be made or broke. Number, text and address are quoted."
         ["Look up the quoted number: 9783 name, 9754 network, 28028 refused by the peer.", "It is written once per reason and address, not at every new attempt."];
     1475 Documented [Statement]
-        "The database has changes that were logged in bulk and not backed up."
-        ["Back up the log."]
-        not_raised 16 false "Everything is logged in full here.";
+        "The database has been in the bulk-logged recovery model since its last log backup."
+        ["Back up the log here and restore that backup on the mirror, WITH NORECOVERY."];
     1476 Documented [Statement]
         "The partner timeout is larger than it may be."
         ["Give a number of seconds up to 32767."];
@@ -310,4 +306,7 @@ manual! {
     41951 Ours [Principal]
         "Both partners hold log of one principal for the same place, and it is not the same. A disk lost log and other log took its place."
         ["Find out which copy is to stay, from its data.", "SET PARTNER OFF, restore the other copy from it, and set mirroring up again."];
+    41952 Ours [Statement, Mirror]
+        "The partners run different versions of the product. A session wants one version on both, and on the witness."
+        ["Compare SERVERPROPERTY('ProductVersion') on both instances.", "Upgrade the older one first."];
 }

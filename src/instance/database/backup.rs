@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{Guid, Lsn, RoleSequence};
+use crate::instance::catalog::RecoveryModel;
+use crate::types::{Guid, Lsn, RecoveryPath, RoleSequence};
 
 const MAGIC: &[u8; 8] = b"MLABBAK2";
 const HEAD: usize = 8 + 4 + 4;
@@ -26,6 +27,15 @@ pub struct Backup {
     pub last_lsn: Lsn,
     /// Role sequences of the log before `last_lsn` and where each began.
     pub epochs: Vec<(RoleSequence, Lsn)>,
+    /// The recovery path of the database up to `last_lsn`.
+    #[serde(default)]
+    pub path: RecoveryPath,
+    /// The recovery model the database was in.
+    #[serde(default)]
+    pub recovery: RecoveryModel,
+    /// The product's year of the instance that took it.
+    #[serde(default)]
+    pub version: u16,
     pub tables: Vec<String>,
     pub rows: Vec<(String, i64, i64)>,
     #[serde(skip)]
@@ -100,6 +110,9 @@ mod tests {
             first_lsn: Lsn::new(10),
             last_lsn: Lsn::new(13),
             epochs: vec![(1, Lsn::ZERO)],
+            path: RecoveryPath::born(Guid::from_bytes([7; 16])),
+            recovery: RecoveryModel::BulkLogged,
+            version: 2016,
             tables: vec!["T".into()],
             rows: vec![("T".into(), 1, 2)],
             log: vec![1, 2, 3],

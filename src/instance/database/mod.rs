@@ -19,8 +19,8 @@ use crate::error::{SqlError, msg};
 use crate::log::{AppendError, BackupPoint, Log, LogBlock, LogRecord};
 use crate::session::{Partner, PartnerInput};
 use crate::types::{
-    ConnectionId, DatabaseName, Lsn, PartnerRole, RoleSequence, RowChange, ServerAddress, SessionEvent,
-    TransactionId,
+    ConnectionId, DatabaseName, Lsn, PartnerRole, RecoveryPath, RoleSequence, RowChange, ServerAddress,
+    SessionEvent, TransactionId,
 };
 
 /// Data file writes between two durable ones. What lies between is redone from the log after power loss.
@@ -39,6 +39,8 @@ pub struct Database {
     /// The session is over, but not durably yet: nothing is acknowledged.
     pub leaving: bool,
     pub links: Links,
+    /// Mirror: the recovery path of the principal that asked for a session, until that is recorded.
+    pub joining: Option<RecoveryPath>,
     /// The partner timeout, in seconds, that connections were last told.
     pub timeout_applied: u16,
     /// Whom its session wanted dialled when it was last looked at: partner and witness.
@@ -84,6 +86,7 @@ impl Database {
             commands: VecDeque::new(),
             leaving: false,
             links: Links::default(),
+            joining: None,
             timeout_applied: 0,
             dials: [None, None],
             suspect: None,
@@ -155,6 +158,11 @@ impl Database {
     /// The number of the last block of the log, 1 if it has none.
     pub fn last_epoch(&self) -> RoleSequence {
         self.log.blocks().last().map_or(1, LogBlock::role_sequence)
+    }
+
+    /// The recovery path of this copy: what is `recorded` of it, and what its log says.
+    pub fn path(&self, recorded: &RecoveryPath) -> RecoveryPath {
+        recorded.with_log(&self.log.epochs(), self.log.end())
     }
 
     /// The number that a block generated now carries.

@@ -150,6 +150,25 @@ impl Instance {
         Some(block.end())
     }
 
+    /// Before log is given up: the catalog takes over what it says of the copy's recovery path. The disk makes that durable
+    /// first, for it works in order.
+    fn remember_path(&mut self, name: &DatabaseName, to: Lsn) {
+        let Some(database) = self.database(name.as_str()) else {
+            return;
+        };
+        let end = database.log.discardable(to);
+        let Some(mut entry) = self.catalog.database(name.as_str()).cloned() else {
+            return;
+        };
+        let path = database.path(&entry.path);
+        if path.before(end) != entry.path.before(end) {
+            entry.path = path;
+            self.catalog.put_database(entry);
+            let writes = self.catalog.take_writes();
+            self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
+        }
+    }
+
     /// Give up the log that nobody needs, if it is enough to be worth it.
     pub(in crate::instance) fn give_up_log(&mut self, name: &DatabaseName) {
         let Some(entry) = self.catalog.database(name.as_str()) else {
@@ -168,6 +187,7 @@ impl Instance {
             // The record of the last backup stands in the way, or is still to be made.
             self.append_backup_point(name);
         }
+        self.remember_path(name, to);
         let Some(database) = self.database_mut(name) else {
             return;
         };

@@ -8,15 +8,16 @@
 
 use super::super::Instance;
 use super::super::batch::{NewDatabase, Outcome, StatementResult, Then, Wait};
-use super::super::catalog::RecoveryModel;
+use super::super::catalog::{DatabaseEntry, RecoveryModel};
 use super::super::database::Database;
 use super::super::database::backup::{Backup, BackupKind};
 use super::super::database::tables::Tables;
 use super::super::io::{DiskError, DiskReply, DiskRequest};
+use super::super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::log::{AppendError, BackupPoint, LogBlock};
 use crate::tsql::ast::{self, Restore};
-use crate::types::{ConnectionId, DatabaseName, ReplyItem};
+use crate::types::{ConnectionId, DatabaseName, Guid, Lsn, ReplyItem};
 
 impl Instance {
     pub(super) fn backup_database(
@@ -50,18 +51,30 @@ impl Instance {
         let file = Backup {
             database: name.as_str().to_owned(),
             family: entry.family,
+            path: database.path(&entry.path),
+            recovery: entry.recovery,
+            version: self.config.options.version,
             ..file
         };
         let bytes = file
             .encode()
             .map_err(|why| msg::DATABASE_IN_USE_OPERATION.with(&[&"BACKUP DATABASE", &why]))?;
         let pages = (file.rows.len() + database.log.blocks().len()) as u64;
+        let log_of = (backup.kind == ast::BackupKind::Log && !backup.copy_only).then(|| name.clone());
         let record = (known != Some(point) && !backup.copy_only).then_some((name, point));
         let request = DiskRequest::WriteFile {
             path: backup.file.as_str().to_owned(),
             bytes,
         };
-        self.ask_disk(connection, request, Then::Backup { pages, record })
+        self.ask_disk(
+            connection,
+            request,
+            Then::Backup {
+                pages,
+                record,
+                log_of,
+            },
+        )
     }
 
     /// The backup file is durable: the database remembers that it was taken.
@@ -70,15 +83,32 @@ impl Instance {
         connection: ConnectionId,
         pages: u64,
         record: Option<(DatabaseName, BackupPoint)>,
+        log_of: Option<DatabaseName>,
     ) -> StatementResult {
         let item = ReplyItem::Info(super::backup_message(pages));
         let recorded = record.and_then(|(name, point)| Some((self.record_backup(&name, point)?, name)));
+        if let Some(name) = log_of {
+            self.note_log_backup(&name);
+        }
         match recorded {
             None => Ok(Outcome::Item(item)),
             Some((lsn, database)) => {
                 self.add_item(connection, item);
                 Ok(Outcome::Wait(Wait::Commit { database, lsn }))
             }
+        }
+    }
+
+    /// Whatever was logged in bulk is in a backup now. Durable with the next change of the catalog at the latest; a crash
+    /// before that asks for one more log backup than was needed.
+    fn note_log_backup(&mut self, name: &DatabaseName) {
+        if let Some(mut entry) = self.catalog.database(name.as_str()).cloned()
+            && entry.bulk_since_log_backup
+        {
+            entry.bulk_since_log_backup = entry.recovery == RecoveryModel::BulkLogged;
+            self.catalog.put_database(entry);
+            let writes = self.catalog.take_writes();
+            self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
         }
     }
 
@@ -115,8 +145,18 @@ impl Instance {
             return Err(msg::RESTORE_NOT_RESTORING.error());
         }
         entry.restoring = false;
+        if let Some(database) = self.database(name) {
+            let end = database.log.end();
+            entry.path = database.path(&entry.path);
+            self.fork(&mut entry, end);
+        }
         self.catalog.put_database(entry);
         self.persist(connection, Then::Finish)
+    }
+
+    /// A copy that is recovered goes its own way from `at` on.
+    fn fork(&mut self, entry: &mut DatabaseEntry, at: Lsn) {
+        entry.path.fork(Guid::random(&mut self.streams.ids), at);
     }
 
     pub(super) fn restore_read(
@@ -136,6 +176,10 @@ impl Instance {
         // While the file was read, another client may have made it a mirror.
         self.check_restorable(restore.database.as_str())?;
         let backup = Backup::decode(&bytes).map_err(|why| msg::BACKUP_DAMAGED.with(&[path, &why]))?;
+        let own_version = self.config.options.version;
+        if backup.version > own_version {
+            return Err(msg::BACKUP_OF_NEWER_VERSION.with(&[&backup.version, &own_version]));
+        }
         match (restore.kind, backup.kind) {
             (ast::BackupKind::Database, BackupKind::Database) => {
                 self.restore_full(connection, restore, &backup)
@@ -164,6 +208,10 @@ impl Instance {
         let known = self.catalog.database(name.as_str()).cloned();
         let mut entry = self.new_entry(name.clone(), backup.family, restore.norecovery);
         entry.restored_base = Some(backup.last_lsn);
+        take_over(&mut entry, backup);
+        if !entry.restoring {
+            self.fork(&mut entry, backup.last_lsn);
+        }
         if let Some(known) = known {
             if (known.family != backup.family || !known.restoring) && !restore.replace {
                 return Err(msg::RESTORE_OVERWRITES.with(&[&name]));
@@ -189,6 +237,9 @@ impl Instance {
         if entry.restored_base != Some(backup.base) {
             return Err(msg::DIFFERENTIAL_OF_OTHER_BASE.error());
         }
+        if !entry.path.agrees(&backup.path, backup.base) {
+            return Err(msg::OTHER_RECOVERY_PATH.error());
+        }
         let end = self.database(entry.name.as_str()).map(|d| d.log.end());
         if let Some(end) = end.filter(|end| backup.last_lsn < *end) {
             return Err(msg::BACKUP_TOO_EARLY.with(&[&backup.last_lsn, &end]));
@@ -196,6 +247,10 @@ impl Instance {
         self.check_unused(&entry.name)?;
         self.leave_catalog(&entry.name);
         entry.restoring = restore.norecovery;
+        take_over(&mut entry, backup);
+        if !entry.restoring {
+            self.fork(&mut entry, backup.last_lsn);
+        }
         let tables = Tables::load(&backup.tables, &backup.rows);
         let database = Database::new(entry.name.clone(), backup.last_lsn, tables);
         self.create_files(connection, NewDatabase { entry, database })
@@ -207,7 +262,7 @@ impl Instance {
         restore: &Restore,
         backup: &Backup,
         path: &ast::Text,
-    ) -> Result<super::super::catalog::DatabaseEntry, SqlError> {
+    ) -> Result<DatabaseEntry, SqlError> {
         let entry = self.catalog.database(restore.database.as_str()).cloned();
         let entry = entry.ok_or_else(|| msg::DATABASE_MISSING.with(&[&restore.database]))?;
         if !entry.restoring {
@@ -243,6 +298,9 @@ impl Instance {
         if backup.last_lsn < end {
             return Err(msg::BACKUP_TOO_EARLY.with(&[&backup.last_lsn, &end]));
         }
+        if !database.path(&entry.path).agrees(&backup.path, end) {
+            return Err(msg::OTHER_RECOVERY_PATH.error());
+        }
         let read = crate::log::recover(backup.first_lsn, &backup.log);
         if let Some(torn) = read.torn {
             return Err(msg::BACKUP_DAMAGED.with(&[path, &torn]));
@@ -259,12 +317,20 @@ impl Instance {
         for block in &missing {
             self.take_restored_block(&name, block);
         }
+        take_over(&mut entry, backup);
         if !restore.norecovery {
             entry.restoring = false;
+            self.fork(&mut entry, backup.last_lsn);
         }
         self.catalog.put_database(entry);
         self.persist(connection, Then::Finish)
     }
+}
+
+/// What a restored copy is from its backup on.
+fn take_over(entry: &mut DatabaseEntry, backup: &Backup) {
+    entry.path = backup.path.clone();
+    entry.recovery = backup.recovery;
 }
 
 /// All rows; log before it needs no backup if it is the first.
@@ -281,7 +347,7 @@ fn differential_backup(database: &Database, known: BackupPoint) -> Backup {
     rows_backup(database, BackupKind::Differential, known.base)
 }
 
-fn rows_backup(database: &Database, kind: BackupKind, base: crate::types::Lsn) -> Backup {
+fn rows_backup(database: &Database, kind: BackupKind, base: Lsn) -> Backup {
     let end = database.log.end();
     Backup {
         kind,

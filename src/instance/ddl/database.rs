@@ -7,11 +7,12 @@ use super::super::client::ClientSession;
 use super::super::database::Database;
 use super::super::database::tables::Tables;
 use super::super::io::{DiskError, DiskReply, DiskRequest};
+use super::super::preconditions::check_user_database;
 use super::super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::log::{LOG_BYTES_MAX, LOG_BYTES_MAX_DEFAULT};
 use crate::tsql::ast::{self, DatabaseChange, FileChange};
-use crate::types::{ConnectionId, DatabaseName, Guid, Lsn};
+use crate::types::{ConnectionId, DatabaseName, Guid, Lsn, RecoveryPath};
 
 /// Source: documented, *Database Identifiers* (sysname).
 const NAME_CHARS_MAX: usize = 128;
@@ -56,6 +57,8 @@ impl Instance {
             mirroring: None,
             log_bytes_max: LOG_BYTES_MAX_DEFAULT,
             restored_base: None,
+            path: RecoveryPath::born(family),
+            bulk_since_log_backup: false,
         }
     }
 
@@ -135,6 +138,11 @@ impl Instance {
         name: &str,
         change: &DatabaseChange,
     ) -> StatementResult {
+        match change {
+            DatabaseChange::Partner(_) => check_user_database(name, "PARTNER")?,
+            DatabaseChange::Witness(_) => check_user_database(name, "WITNESS")?,
+            DatabaseChange::Recovery(_) | DatabaseChange::ModifyFile(_) => {}
+        }
         let name = match self.catalog.database(name) {
             Some(entry) => entry.name.clone(),
             None => return Err(msg::DATABASE_MISSING.with(&[&name])),
@@ -199,6 +207,7 @@ impl Instance {
             ast::RecoveryModel::Simple => RecoveryModel::Simple,
             ast::RecoveryModel::BulkLogged => RecoveryModel::BulkLogged,
         };
+        entry.bulk_since_log_backup |= entry.recovery == RecoveryModel::BulkLogged;
         self.catalog.put_database(entry);
         self.persist(connection, Then::Finish)
     }

@@ -131,8 +131,12 @@ impl Instance {
             }
             Then::Certificate(step) => self.certificate_step(connection, *step, result),
             Then::Created(new) => self.files_created(connection, *new, result),
-            Then::Backup { pages, record } => match result {
-                Ok(_) => self.backup_written(connection, pages, record),
+            Then::Backup {
+                pages,
+                record,
+                log_of,
+            } => match result {
+                Ok(_) => self.backup_written(connection, pages, record, log_of),
                 Err(error) => Err(msg::CANNOT_OPEN_BACKUP.with(&[&file_of(&error), &error])),
             },
             Then::RestoreRead(restore) => self.restore_read(connection, &restore, result),

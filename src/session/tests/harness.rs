@@ -14,8 +14,8 @@ use crate::session::{
     Ticket, Witness, WitnessInput, WitnessOutput, WitnessRecord, start,
 };
 use crate::types::{
-    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety,
-    ServerAddress, SessionEvent, Timestamp, TransactionId,
+    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PartnerRole, RecoveryPath, RoleSequence,
+    Safety, ServerAddress, SessionEvent, Timestamp, TransactionId,
 };
 use crate::wire::mirroring::{Body, Message};
 
@@ -140,6 +140,8 @@ impl Trio {
                 family: FAMILY,
                 partner: address(1 - of),
                 last_epoch: 1,
+                path: RecoveryPath::default(),
+                backed_up: Lsn::ZERO,
             };
             let partner = match of {
                 A => Partner::starting_principal(identity, setting, SESSION),

@@ -135,13 +135,19 @@ impl Instance {
             role: before.role,
             ..config.clone()
         } == before;
+        let restarted = !only_role || self.concerns_sessions(before.role, config.role);
         self.catalog.put_endpoint(endpoint);
-        self.emit(EndpointEvent::Altered {
-            change,
-            restarted: !only_role,
-        });
-        let restart = (!only_role).then(|| msg::ENDPOINT_DISABLED_OR_STOPPED.error());
+        self.emit(EndpointEvent::Altered { change, restarted });
+        let restart = restarted.then(|| msg::ENDPOINT_DISABLED_OR_STOPPED.error());
         self.persist(connection, Then::Endpoint { restart })
+    }
+
+    /// Whether a change of ROLE takes away from a session of this instance what it needs of the endpoint, or gives it back.
+    fn concerns_sessions(&self, before: EndpointRole, after: EndpointRole) -> bool {
+        let partner = before.can_be_partner() != after.can_be_partner();
+        let witness = before.can_be_witness() != after.can_be_witness();
+        partner && self.catalog.databases().any(|d| d.mirroring.is_some())
+            || witness && self.catalog.witnesses().next().is_some()
     }
 
     pub(super) fn drop_endpoint(&mut self, connection: ConnectionId, name: &str) -> StatementResult {

@@ -3,6 +3,7 @@
 mod commands;
 mod coverage;
 mod damage;
+mod flow;
 mod harness;
 mod interruptions;
 mod outcomes;

@@ -127,12 +127,12 @@ impl Instance {
 }
 
 /// Whether two addresses can be one endpoint's: the port is the same, and so is the host, be it written in full or not.
-/// What an IP address stands for is not known here.
+/// What an IP address stands for is not known here, nor `localhost`.
 fn may_be_same(one: &ServerAddress, other: &ServerAddress) -> bool {
-    let is_ip = |a: &ServerAddress| a.host().parse::<std::net::IpAddr>().is_ok();
     let (a, b) = (one.host().to_lowercase(), other.host().to_lowercase());
+    let is_open = |host: &str| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok();
     let begins = |long: &str, short: &str| !short.contains('.') && long.split('.').next() == Some(short);
-    one.port() == other.port() && (is_ip(one) || is_ip(other) || a == b || begins(&a, &b) || begins(&b, &a))
+    one.port() == other.port() && (is_open(&a) || is_open(&b) || a == b || begins(&a, &b) || begins(&b, &a))
 }
 
 #[cfg(test)]

@@ -31,12 +31,14 @@ pub enum Deed {
     Last(Vec<u8>),
 }
 
+/// Called with the number of his own message, and its bytes (the preamble with the first).
+type OnMessage = Box<dyn FnMut(usize, &[u8]) -> Deed>;
+
 /// Called once, when the login has succeeded; what it returns is sent as it is.
 type OnOnline = Box<dyn FnOnce(&mut Connection, Now) -> Vec<u8>>;
 
 pub struct Plan {
-    /// By the number of his own message, and its bytes (the preamble with the first).
-    pub deed: Box<dyn FnMut(usize, &[u8]) -> Deed>,
+    pub deed: OnMessage,
     pub online: Option<OnOnline>,
 }
 

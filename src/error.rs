@@ -212,6 +212,8 @@ catalogue! {
     PRIVATE_KEY_MISMATCH = 15474, 16, false, "Invalid private key. The private key does not match the public key of the certificate.";
     PRIVATE_KEY_NOT_ENCRYPTED = 9639, 16, false, "A password was specified, but the private key is not encrypted.";
     NO_PERMISSION = 15247, 16, false, "User does not have permission to perform this action.";
+    CANNOT_OWN = 15345, 16, false, "'{0}' cannot own a certificate: it is a role, or its login is mapped to a certificate.";
+    CERTIFICATE_MAPPED = 15559, 10, false, "The certificate '{0}' is not dropped: the login '{1}' is mapped to it.";
     CERTIFICATE_IN_USE = 15352, 16, false, "The certificate '{0}' cannot be dropped because one or more entities are either signed, authenticated or encrypted using it.";
     PRINCIPAL_OWNS = 15141, 16, false, "The server principal '{0}' owns one or more {1}s and cannot be dropped.";
     PRINCIPAL_MISSING = 15403, 16, false, "The server principal '{0}' does not exist, does not have server access, or you do not have permission.";

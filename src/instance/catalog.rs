@@ -42,6 +42,9 @@ pub struct Login {
     pub created: WallTime,
     #[serde(default)]
     pub roles: BTreeSet<ServerRole>,
+    /// The id of the certificate it is mapped to, if it is.
+    #[serde(default)]
+    pub certificate: Option<u32>,
     /// The security identifier of a Windows account; empty for other logins and where it could not be asked for.
     #[serde(default)]
     pub sid: Vec<u8>,
@@ -203,6 +206,7 @@ impl Catalog {
             disabled: false,
             created: now,
             roles: BTreeSet::from([ServerRole::Sysadmin]),
+            certificate: None,
             sid: Vec::new(),
         };
         catalog.put_login(sa);

@@ -57,6 +57,7 @@ impl Instance {
             created: self.now.wall,
             sid,
             roles: BTreeSet::from([ServerRole::Sysadmin]),
+            certificate: None,
         });
     }
 

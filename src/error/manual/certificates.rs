@@ -45,11 +45,10 @@ manual! {
         "The session closes a master key it has not opened. One that opens by itself is never closed."
         ["OPEN MASTER KEY counts for its own session only."];
     15345 Documented [Statement]
-        "Roles, groups and principals mapped to certificates cannot own an object of this kind."
-        ["Name a user in AUTHORIZATION."]
-        not_raised 16 false "There are no such principals here.";
+        "Roles, groups and principals mapped to certificates cannot own a certificate."
+        ["Name a user of an ordinary login in AUTHORIZATION."];
     15352 Documented [Statement]
-        "Something depends on the certificate: an endpoint names it, or a principal is mapped to it."
+        "Something depends on the certificate: an endpoint names it."
         ["Let the endpoint name another certificate first with ALTER ENDPOINT."];
     15464 Documented [Statement]
         "The format or length of the private key is not supported: it is no PKCS #8, or of a kind that cannot sign a handshake."
@@ -70,8 +69,7 @@ manual! {
         not_raised 16 false "Making a key cannot fail here.";
     15559 Documented [Statement]
         "A principal is mapped to the certificate."
-        ["Drop the login or user first."]
-        not_raised 10 false "No principal is mapped to a certificate here; a certificate's owner is a user.";
+        ["Drop the login first: type C in sys.server_principals."];
     15578 Documented [Statement]
         "master has its master key."
         ["Use it; private keys are encrypted with it already."];

@@ -317,6 +317,7 @@ mod tests {
                 disabled: false,
                 created: WallTime::default(),
                 roles: BTreeSet::new(),
+                certificate: None,
                 sid: Vec::new(),
             });
         }

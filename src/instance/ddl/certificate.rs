@@ -9,7 +9,7 @@ use rand_core::Rng;
 
 use super::super::Instance;
 use super::super::batch::{Outcome, StatementResult, Then};
-use super::super::catalog::{Certificate, DBO, MasterKey, PrivateKey};
+use super::super::catalog::{Certificate, DBO, Login, LoginKind, MasterKey, PrivateKey};
 use super::super::io::{DiskError, DiskReply, DiskRequest};
 use crate::crypto::certificate::{self, CertificateError};
 use crate::crypto::private_key::{SALT_BYTES, UnsealError, seal, unseal};
@@ -209,16 +209,25 @@ impl Instance {
         }
     }
 
-    /// The user that is named, or dbo.
+    /// The user that is named, or dbo. Neither a role nor a user whose login is mapped to a certificate can own one.
     fn certificate_owner(&self, user: Option<&Name>) -> Result<String, SqlError> {
         match user {
             None => Ok(DBO.to_owned()),
             Some(name) if name.as_str().eq_ignore_ascii_case(DBO) => Ok(DBO.to_owned()),
+            Some(name) if is_database_role(name.as_str()) => Err(msg::CANNOT_OWN.with(&[name]).at(name.span)),
             Some(name) => match self.catalog.user(name.as_str()) {
+                Some(user) if self.is_mapped_to_certificate(&user.login) => {
+                    Err(msg::CANNOT_OWN.with(&[name]).at(name.span))
+                }
                 Some(user) => Ok(user.name.clone()),
                 None => Err(msg::CANNOT_FIND.with(&[&"user", name]).at(name.span)),
             },
         }
+    }
+
+    fn is_mapped_to_certificate(&self, login: &str) -> bool {
+        let login = self.catalog.login(login);
+        login.is_some_and(|l| l.kind == LoginKind::Certificate)
     }
 
     fn generate_certificate(
@@ -502,9 +511,31 @@ impl Instance {
         if named.is_some_and(|n| n.eq_ignore_ascii_case(name.as_str())) {
             return Err(msg::CERTIFICATE_IN_USE.with(&[name]));
         }
+        let id = self.catalog.certificate(name.as_str()).map(|c| c.id);
+        let mapped = |l: &&Login| l.certificate.is_some() && l.certificate == id;
+        if let Some(login) = self.catalog.logins().find(mapped) {
+            return Err(msg::CERTIFICATE_MAPPED.with(&[name, &login.name]));
+        }
         self.catalog.drop_certificate(name.as_str());
         self.persist(connection, Then::Security)
     }
+}
+
+/// The roles every database has. Source: documented, *Database-level roles*.
+fn is_database_role(name: &str) -> bool {
+    const ROLES: [&str; 10] = [
+        "public",
+        "db_owner",
+        "db_accessadmin",
+        "db_securityadmin",
+        "db_ddladmin",
+        "db_backupoperator",
+        "db_datareader",
+        "db_datawriter",
+        "db_denydatareader",
+        "db_denydatawriter",
+    ];
+    ROLES.iter().any(|role| role.eq_ignore_ascii_case(name))
 }
 
 /// When a certificate without EXPIRY_DATE ends: the same day of the next year, or the first of March.

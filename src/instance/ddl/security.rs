@@ -15,18 +15,18 @@ impl Instance {
         if self.catalog.login(name).is_some() {
             return Err(msg::PRINCIPAL_EXISTS.with(&[&name]));
         }
-        let kind = match &create.source {
-            LoginSource::Password { .. } => LoginKind::Sql,
+        let (kind, certificate) = match &create.source {
+            LoginSource::Password { .. } => (LoginKind::Sql, None),
             LoginSource::Windows => return self.look_account_up(connection, create),
             LoginSource::Certificate(certificate) => {
-                if self.catalog.certificate(certificate.as_str()).is_none() {
+                let Some(mapped) = self.catalog.certificate(certificate.as_str()) else {
                     return Err(msg::CANNOT_FIND.with(&[&"certificate", certificate]));
-                }
-                LoginKind::Certificate
+                };
+                (LoginKind::Certificate, Some(mapped.id))
             }
             LoginSource::AsymmetricKey(_) => return Err(msg::NOT_SUPPORTED.with(&[&"FROM ASYMMETRIC KEY"])),
         };
-        self.enter_login(connection, name, kind, Vec::new())
+        self.enter_login(connection, name, kind, Vec::new(), certificate)
     }
 
     /// The account is known, or could not be asked about: its SID tells whether it has a login already.
@@ -43,7 +43,7 @@ impl Instance {
         if is_known {
             return Err(msg::PRINCIPAL_EXISTS.with(&[&name]));
         }
-        self.enter_login(connection, name, LoginKind::Windows, sid)
+        self.enter_login(connection, name, LoginKind::Windows, sid, None)
     }
 
     fn enter_login(
@@ -52,6 +52,7 @@ impl Instance {
         name: &str,
         kind: LoginKind,
         sid: Vec<u8>,
+        certificate: Option<u32>,
     ) -> StatementResult {
         let id = self.catalog.next_principal_id();
         let login = Login {
@@ -61,6 +62,7 @@ impl Instance {
             disabled: false,
             created: self.now.wall,
             roles: BTreeSet::new(),
+            certificate,
             sid,
         };
         self.catalog.put_login(login);

@@ -311,3 +311,33 @@ fn a_certificate_travels_with_its_private_key() {
     assert_eq!(bench.number(0), Some(0));
     assert_eq!(bench.run(0, &endpoint("c")), 0);
 }
+
+#[test]
+fn a_certificate_with_a_login_stays_and_such_a_login_owns_none() {
+    let mut bench = Bench::with_clients(1);
+    for statement in [
+        "CREATE MASTER KEY ENCRYPTION BY PASSWORD = 'p'",
+        "CREATE CERTIFICATE c WITH SUBJECT = 's'",
+        "CREATE LOGIN signer FROM CERTIFICATE c",
+        "CREATE USER signer",
+        "CREATE LOGIN plain WITH PASSWORD = 'p'",
+        "CREATE USER plain",
+    ] {
+        assert_eq!(bench.run(0, statement), 0, "{statement}");
+    }
+    for owner in ["signer", "public", "db_owner"] {
+        let create = format!("CREATE CERTIFICATE d AUTHORIZATION [{owner}] WITH SUBJECT = 's'");
+        assert_eq!(bench.run(0, &create), 15345, "{owner}");
+        let change = format!("ALTER AUTHORIZATION ON CERTIFICATE::c TO [{owner}]");
+        assert_eq!(bench.run(0, &change), 15345, "{owner}");
+    }
+    assert_eq!(bench.run(0, "ALTER AUTHORIZATION ON CERTIFICATE::c TO plain"), 0);
+    assert_eq!(bench.run(0, "DROP CERTIFICATE c"), 15559);
+    let mut bench = bench.restarted();
+    bench.answer_all();
+    bench.connect("sa");
+    assert_eq!(bench.run(0, "DROP CERTIFICATE c"), 15559, "the tie is in master");
+    for statement in ["DROP USER signer", "DROP LOGIN signer", "DROP CERTIFICATE c"] {
+        assert_eq!(bench.run(0, statement), 0, "{statement}");
+    }
+}

@@ -89,7 +89,8 @@ impl LoginFailure {
     }
 }
 
-/// One row of `sys.dm_db_mirroring_connections`; columns by their documented names.
+/// One row of `sys.dm_db_mirroring_connections`; columns by their documented names. What is flow-controlled knows the
+/// owner, who holds messages back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionRow {
     pub connection_id: Guid,
@@ -110,10 +111,8 @@ pub struct ConnectionRow {
     pub encryption_algorithm_desc: &'static str,
     /// The driver always has one receive posted on an open stream.
     pub receives_posted: i64,
-    pub is_receive_flow_controlled: bool,
     /// A send is complete when it is handed to the driver.
     pub sends_posted: i64,
-    pub is_send_flow_controlled: bool,
     pub total_bytes_sent: u64,
     pub total_bytes_received: u64,
     pub total_fragments_sent: u64,
@@ -459,9 +458,7 @@ impl Connection {
             encryption_algorithm: encryption.code(),
             encryption_algorithm_desc: encryption.desc(),
             receives_posted: i64::from(matches!(self.phase, Phase::Login(_) | Phase::Online(_))),
-            is_receive_flow_controlled: false,
             sends_posted: 0,
-            is_send_flow_controlled: false,
             total_bytes_sent: facts.bytes_sent,
             total_bytes_received: facts.bytes_received,
             total_fragments_sent: facts.frames_sent,

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::config::EndpointConfig;
 use crate::session::{PartnerRecord, WitnessRecord};
-use crate::types::{DatabaseName, Guid, Lsn, RecoveryPath, WallTime};
+use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
 
@@ -181,7 +181,8 @@ fn fold(name: &str) -> String {
 }
 
 impl Catalog {
-    /// The catalog of a new instance.
+    /// The catalog of a new instance. Everybody may see which databases there are, until that is revoked.
+    /// Source: documented, *VIEW ANY DATABASE*.
     pub fn new(arbitration_id: Guid, now: WallTime) -> Self {
         let mut catalog = Catalog {
             identity: Identity {
@@ -210,6 +211,13 @@ impl Catalog {
             sid: Vec::new(),
         };
         catalog.put_login(sa);
+        catalog.put_permission(PermissionRow {
+            on: Securable::Server,
+            grantee: PUBLIC.to_owned(),
+            grantor: SA.to_owned(),
+            what: Permission::ViewAnyDatabase,
+            state: PermissionState::Grant,
+        });
         catalog.save_identity();
         catalog
     }
@@ -225,6 +233,7 @@ impl Catalog {
         }
         let mut catalog = Catalog::new(arbitration_id, now);
         catalog.logins.clear();
+        catalog.permissions.clear();
         for (key, value) in entries {
             let (kind, name) = key.split_once('/').unwrap_or((key, ""));
             let name = name.to_owned();

@@ -554,6 +554,14 @@ impl Instance {
         }
     }
 
+    /// Whether messages of this connection were received and are kept until this side of the link is up.
+    pub(super) fn keeps_received(&self, id: ConnectionId) -> bool {
+        self.endpoint
+            .early
+            .get(&id)
+            .is_some_and(|early| !early.is_empty())
+    }
+
     pub(super) fn take_early(&mut self, id: ConnectionId) -> VecDeque<Vec<u8>> {
         self.endpoint.early.remove(&id).unwrap_or_default()
     }

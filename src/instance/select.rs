@@ -3,23 +3,22 @@
 //! Pure functions from `&Instance` to rows; a view changes nothing and sees what is true at this instant.
 
 mod endpoints;
+mod mirroring;
 mod principals;
 
 use std::cell::RefCell;
 
 use super::Instance;
 use super::catalog::RecoveryModel;
-use super::database::Database;
 use super::database::tables::{Blocked, Transaction};
 use super::views::{
-    COUNTER_LEVEL, CertificateRow, Coded, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
-    DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
-    EndpointRow, Limits, LogReuseWait, OBJECT_DATABASE_MIRRORING, PerformanceCounterRow, PointRead,
-    RecoveryModelShown, ServerPermissionRow, ServerPrincipalRow, SystemViews, Table, TcpEndpointRow,
-    TcpListenerStateRow, TraceRow, View, WITNESS_SYNCHRONIZED, WITNESS_UNSYNCHRONIZED, point_read,
+    COUNTER_LEVEL, OBJECT_DATABASE_MIRRORING,
+    CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow, DatabaseMirroringWitnessRow,
+    DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow, EndpointRow, Limits,
+    LogReuseWait, PerformanceCounterRow, PointRead, RecoveryModelShown, ServerPermissionRow,
+    ServerPrincipalRow, SystemViews, Table, TcpEndpointRow, TcpListenerStateRow, TraceRow, View, point_read,
 };
 use crate::error::{SqlError, msg};
-use crate::session::Partner;
 use crate::tsql::ast::Select;
 use crate::types::{ConnectionId, DatabaseName, PartnerRole, Permission, ReplyItem, Value, WallTime};
 
@@ -131,14 +130,14 @@ impl SystemViews for Seen<'_> {
                 i.mirroring_endpoint_rows(login),
                 DatabaseMirroringEndpointRow::into_values,
             ),
-            View::DatabaseMirroring => values(i.mirroring_rows(), DatabaseMirroringRow::into_values),
+            View::DatabaseMirroring => values(i.mirroring_rows(login), DatabaseMirroringRow::into_values),
             View::DatabaseMirroringWitnesses => {
-                values(i.witness_rows(), DatabaseMirroringWitnessRow::into_values)
+                values(i.witness_rows(login), DatabaseMirroringWitnessRow::into_values)
             }
             View::DmDbMirroringConnections => {
                 values(i.connection_rows(), DbMirroringConnectionRow::into_values)
             }
-            View::Databases => values(i.database_rows(), DatabaseRow::into_values),
+            View::Databases => values(i.database_rows(login, self.database), DatabaseRow::into_values),
             View::ServerPermissions => values(i.permission_rows(login), ServerPermissionRow::into_values),
             View::ServerPrincipals => values(i.principal_rows(login), ServerPrincipalRow::into_values),
             View::DatabasePrincipals => values(i.user_rows(login), DatabasePrincipalRow::into_values),
@@ -211,82 +210,10 @@ impl SystemViews for Seen<'_> {
 }
 
 impl Instance {
-    fn mirroring_rows(&self) -> Vec<DatabaseMirroringRow> {
-        let mut rows = vec![DatabaseMirroringRow::not_mirrored(1)];
-        for entry in self.catalog.databases() {
-            let id = i64::from(entry.id);
-            let database = self.database(entry.name.as_str());
-            let session = database.and_then(|d| d.session.as_ref().map(|s| (d, s)));
-            rows.push(session.map_or(DatabaseMirroringRow::not_mirrored(id), |(d, s)| {
-                mirroring_row(id, d, s)
-            }));
-        }
-        rows.sort_by_key(|r| r.database_id);
-        rows
-    }
-
-    fn witness_rows(&self) -> Vec<DatabaseMirroringWitnessRow> {
-        let row = |record: &crate::session::WitnessRecord| {
-            let sync = if record.synchronized {
-                WITNESS_SYNCHRONIZED
-            } else {
-                WITNESS_UNSYNCHRONIZED
-            };
-            DatabaseMirroringWitnessRow {
-                database_name: record.database.as_str().to_owned(),
-                principal_server_name: record.owner.clone(),
-                mirror_server_name: record.mirror.clone(),
-                safety_level: record.safety.into(),
-                safety_sequence_number: record.safety_sequence,
-                role_sequence_number: record.role_sequence,
-                mirroring_guid: record.session,
-                family_guid: record.family,
-                is_suspended: record.suspended,
-                is_suspended_sequence_number: record.suspend_sequence,
-                partner_sync_state: sync,
-            }
-        };
-        self.witnesses
-            .values()
-            .filter_map(crate::session::Witness::record)
-            .map(row)
-            .collect()
-    }
-
-    fn connection_rows(&self) -> Vec<DbMirroringConnectionRow> {
-        let row = |o: &super::endpoint::Online| {
-            let r = o.connection.row();
-            DbMirroringConnectionRow {
-                connection_id: r.connection_id,
-                transport_stream_id: r.transport_stream_id,
-                state: Coded::new(r.state, r.state_desc),
-                connect_time: r.connect_time,
-                login_time: r.login_time,
-                authentication_method: r.authentication_method.map(str::to_owned),
-                principal_name: r.principal_name,
-                remote_user_name: r.remote_user_name,
-                last_activity_time: r.last_activity_time,
-                is_accept: r.is_accept,
-                login_state: Coded::new(r.login_state, r.login_state_desc),
-                peer_certificate_id: r.peer_certificate_id,
-                encryption_algorithm: Some(Coded::new(r.encryption_algorithm, r.encryption_algorithm_desc)),
-                receives_posted: r.receives_posted,
-                is_receive_flow_controlled: r.is_receive_flow_controlled,
-                sends_posted: r.sends_posted,
-                is_send_flow_controlled: r.is_send_flow_controlled,
-                total_bytes_sent: r.total_bytes_sent,
-                total_bytes_received: r.total_bytes_received,
-                total_fragments_sent: r.total_fragments_sent,
-                total_fragments_received: r.total_fragments_received,
-                total_sends: r.total_sends,
-                total_receives: r.total_receives,
-                peer_arbitration_id: r.peer_arbitration_id,
-            }
-        };
-        self.endpoint.connections.values().map(row).collect()
-    }
-
-    fn database_rows(&self) -> Vec<DatabaseRow> {
+    /// `master`, the databases `login` may know of, and the one it uses.
+    fn database_rows(&self, login: &str, current: Option<&str>) -> Vec<DatabaseRow> {
+        let all = self.sees_every_database(login);
+        let is_current = |name: &str| current.is_some_and(|c| c.eq_ignore_ascii_case(name));
         let master = DatabaseRow {
             name: "master".to_owned(),
             database_id: 1,
@@ -315,7 +242,12 @@ impl Instance {
         };
         let mut rows: Vec<DatabaseRow> = [master]
             .into_iter()
-            .chain(self.catalog.databases().map(row))
+            .chain(
+                self.catalog
+                    .databases()
+                    .filter(|e| all || is_current(e.name.as_str()))
+                    .map(row),
+            )
             .collect();
         rows.sort_by_key(|r| r.database_id);
         rows
@@ -354,29 +286,5 @@ impl Instance {
                 [row("Log Send Queue KB", send), row("Redo Queue KB", redo)]
             })
             .collect()
-    }
-}
-
-fn mirroring_row(id: i64, database: &Database, session: &Partner) -> DatabaseMirroringRow {
-    let record = session.record();
-    let started = session.has_started();
-    DatabaseMirroringRow {
-        database_id: id,
-        mirroring_guid: started.then_some(record.session),
-        mirroring_state: session.state().map(Into::into),
-        mirroring_role: Some(session.role().into()),
-        mirroring_role_sequence: Some(record.role_sequence),
-        mirroring_safety_level: Some(record.safety.into()),
-        mirroring_safety_sequence: Some(record.safety_sequence),
-        mirroring_partner_name: Some(record.partner.to_string()),
-        mirroring_partner_instance: Some(record.partner_name.clone()).filter(|n| !n.is_empty()),
-        mirroring_witness_name: record.witness.as_ref().map(ToString::to_string),
-        mirroring_witness_state: session.witness_state().map(Into::into),
-        mirroring_failover_lsn: Some(session.failover_lsn()),
-        mirroring_connection_timeout: Some(u32::from(record.timeout_in_force())),
-        mirroring_redo_queue: None,
-        mirroring_redo_queue_type: Some("UNLIMITED"),
-        mirroring_end_of_log_lsn: Some(database.log.hardened()),
-        mirroring_replication_lsn: None,
     }
 }

@@ -524,6 +524,12 @@ impl Partner {
         }
     }
 
+    /// Whether hardened log waits to be sent because what was sent is not confirmed yet: flow control at work.
+    pub fn waits_for_window(&self, log: &Log) -> bool {
+        let sends = self.is_principal() && self.pair == Pair::Established;
+        sends && !self.is_stalled() && !self.record.suspended && self.sent < log.hardened()
+    }
+
     fn all_sent(&mut self, log: &Log, out: &mut Outbox) {
         let full = self.record.safety == Safety::Full;
         if full && self.gate == Gate::Open && self.state == Some(MirroringState::Synchronizing) {

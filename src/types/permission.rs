@@ -20,15 +20,18 @@ pub enum SecurableClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Permission {
     Alter,
+    AlterAnyDatabase,
     AlterAnyEndpoint,
     AlterAnyLogin,
     Connect,
     ConnectSql,
     Control,
     ControlServer,
+    CreateAnyDatabase,
     CreateEndpoint,
     Impersonate,
     TakeOwnership,
+    ViewAnyDatabase,
     ViewAnyDefinition,
     ViewDefinition,
     ViewServerState,
@@ -58,17 +61,20 @@ impl SecurableClass {
 }
 
 impl Permission {
-    pub const ALL: [Permission; 13] = [
+    pub const ALL: [Permission; 16] = [
         Alter,
+        AlterAnyDatabase,
         AlterAnyEndpoint,
         AlterAnyLogin,
         Connect,
         ConnectSql,
         Control,
         ControlServer,
+        CreateAnyDatabase,
         CreateEndpoint,
         Impersonate,
         TakeOwnership,
+        ViewAnyDatabase,
         ViewAnyDefinition,
         ViewDefinition,
         ViewServerState,
@@ -78,15 +84,18 @@ impl Permission {
     pub const fn name(self) -> &'static str {
         match self {
             Alter => "ALTER",
+            AlterAnyDatabase => "ALTER ANY DATABASE",
             AlterAnyEndpoint => "ALTER ANY ENDPOINT",
             AlterAnyLogin => "ALTER ANY LOGIN",
             Connect => "CONNECT",
             ConnectSql => "CONNECT SQL",
             Control => "CONTROL",
             ControlServer => "CONTROL SERVER",
+            CreateAnyDatabase => "CREATE ANY DATABASE",
             CreateEndpoint => "CREATE ENDPOINT",
             Impersonate => "IMPERSONATE",
             TakeOwnership => "TAKE OWNERSHIP",
+            ViewAnyDatabase => "VIEW ANY DATABASE",
             ViewAnyDefinition => "VIEW ANY DEFINITION",
             ViewDefinition => "VIEW DEFINITION",
             ViewServerState => "VIEW SERVER STATE",
@@ -97,15 +106,18 @@ impl Permission {
     pub const fn code(self) -> &'static str {
         match self {
             Alter => "AL  ",
+            AlterAnyDatabase => "ALDB",
             AlterAnyEndpoint => "ALHE",
             AlterAnyLogin => "ALLG",
             Connect => "CO  ",
             ConnectSql => "COSQ",
             // Told apart by the class.
             Control | ControlServer => "CL  ",
+            CreateAnyDatabase => "CRDB",
             CreateEndpoint => "CRHE",
             Impersonate => "IM  ",
             TakeOwnership => "TO  ",
+            ViewAnyDatabase => "VWDB",
             ViewAnyDefinition => "VWAD",
             ViewDefinition => "VW  ",
             ViewServerState => "VWSS",
@@ -118,8 +130,10 @@ impl Permission {
             Alter | Control | ViewDefinition => &[ServerPrincipal, Endpoint],
             Connect | TakeOwnership => &[Endpoint],
             Impersonate => &[ServerPrincipal],
-            AlterAnyEndpoint | AlterAnyLogin | ConnectSql | ControlServer | CreateEndpoint
-            | ViewAnyDefinition | ViewServerState => &[Server],
+            AlterAnyDatabase | AlterAnyEndpoint | AlterAnyLogin | ConnectSql | ControlServer
+            | CreateAnyDatabase | CreateEndpoint | ViewAnyDatabase | ViewAnyDefinition | ViewServerState => {
+                &[Server]
+            }
         }
     }
 
@@ -132,11 +146,14 @@ impl Permission {
             Impersonate => &[Impersonate, Control],
             TakeOwnership => &[TakeOwnership, Control],
             ViewDefinition => &[ViewDefinition, Control],
+            AlterAnyDatabase => &[AlterAnyDatabase, ControlServer],
             AlterAnyEndpoint => &[AlterAnyEndpoint, ControlServer],
             AlterAnyLogin => &[AlterAnyLogin, ControlServer],
             ConnectSql => &[ConnectSql, ControlServer],
             ControlServer => &[ControlServer],
+            CreateAnyDatabase => &[CreateAnyDatabase, AlterAnyDatabase, ControlServer],
             CreateEndpoint => &[CreateEndpoint, AlterAnyEndpoint, ControlServer],
+            ViewAnyDatabase => &[ViewAnyDatabase, ViewAnyDefinition, ControlServer],
             ViewAnyDefinition => &[ViewAnyDefinition, ControlServer],
             ViewServerState => &[ViewServerState, ControlServer],
         }

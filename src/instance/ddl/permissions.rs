@@ -67,11 +67,18 @@ impl Instance {
                 on_server(administrator, not_found("certificate", name))
             }
             Statement::DropUser(name) => on_server(administrator, not_found("user", name)),
-            Statement::DropDatabase(name) => on_server(administrator, not_found("database", name)),
-            Statement::AlterDatabase { name, .. } => {
-                on_server(administrator, msg::ALTER_DATABASE_DENIED.with(&[name]))
+            Statement::DropDatabase(name) => {
+                on_server(Permission::AlterAnyDatabase, not_found("database", name))
             }
-            Statement::CreateDatabase(_) | Statement::Backup(_) | Statement::Restore(_) => {
+            Statement::AlterDatabase { name, .. } => on_server(
+                Permission::AlterAnyDatabase,
+                msg::ALTER_DATABASE_DENIED.with(&[name]),
+            ),
+            Statement::CreateDatabase(_) => on_server(
+                Permission::CreateAnyDatabase,
+                msg::STATEMENT_DENIED.with(&[&statement.title()]),
+            ),
+            Statement::Backup(_) | Statement::Restore(_) => {
                 on_server(administrator, msg::STATEMENT_DENIED.with(&[&statement.title()]))
             }
             _ => on_server(administrator, msg::NO_PERMISSION.error()),

@@ -4,6 +4,7 @@ mod certificates;
 mod failure_map;
 mod permissions;
 mod views;
+mod visibility;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

@@ -12,7 +12,7 @@ const COLUMNS: &str = "SELECT e.name, e.endpoint_id, e.principal_id, e.protocol,
                        JOIN sys.tcp_endpoints t ON t.endpoint_id = e.endpoint_id";
 
 impl Bench {
-    fn rows(&mut self, client: usize, query: &str) -> Vec<Vec<String>> {
+    pub(super) fn rows(&mut self, client: usize, query: &str) -> Vec<Vec<String>> {
         self.begin(client, query);
         let reply = self.clients[client].replies.pop_front().expect("it is answered");
         assert_eq!(reply.error(), None, "{query}");

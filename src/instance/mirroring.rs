@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult, Then, Wait};
+use super::counters::log_bytes;
 use super::database::{Database, Links};
 use super::io::{DiskRequest, DiskTicket};
 use super::purpose::Purpose;
@@ -214,6 +215,8 @@ impl Instance {
             return;
         };
         session.handle(now, input, &mut database.log, &mut out);
+        let held = session.waits_for_window(&database.log);
+        database.counters.flow_controlled(now, held);
         self.carry_out(name, out);
         self.acknowledge(name);
         self.give_up_log(name);
@@ -691,14 +694,14 @@ impl Instance {
             .map(|(outbound, _)| outbound)
             .or(database.links.reply_via);
         if let Some(via) = via {
-            self.say(via, message);
+            self.say_of(name, via, message);
         }
     }
 
     fn tell_witness(&mut self, name: &DatabaseName, message: &Message) {
         let via = self.database(name.as_str()).and_then(|d| d.links.witness);
         if let Some(via) = via {
-            self.say(via, message);
+            self.say_of(name, via, message);
         }
     }
 
@@ -709,16 +712,32 @@ impl Instance {
         }
     }
 
-    /// Send a session message. One that is beyond a limit of the protocol is not sent, and the log says so.
+    /// Send a message of a database's session, and count it.
+    fn say_of(&mut self, name: &DatabaseName, connection: ConnectionId, message: &Message) {
+        let bytes = self.try_say(connection, message);
+        if let (Some(bytes), Some(database)) = (bytes, self.database_mut(name)) {
+            database.counters.sent(bytes, log_bytes(&message.body));
+        }
+    }
+
     fn say(&mut self, connection: ConnectionId, message: &Message) {
+        self.try_say(connection, message);
+    }
+
+    /// Send a session message; its length. One that is beyond a limit of the protocol is not sent, and the log says so.
+    fn try_say(&mut self, connection: ConnectionId, message: &Message) -> Option<usize> {
         match message.encode() {
-            Ok(bytes) => self.send_message(connection, &bytes),
+            Ok(bytes) => {
+                self.send_message(connection, &bytes);
+                Some(bytes.len())
+            }
             Err(error) => {
                 let to = self
                     .peer_of(connection)
                     .map(|p| p.server_name.clone())
                     .unwrap_or_default();
                 self.log_error(&msg::MESSAGE_NOT_SENT.with(&[&error, &to]));
+                None
             }
         }
     }
@@ -757,6 +776,10 @@ impl Instance {
                 let gone = message.body == Body::NoSession && self.is_to_partner(database, connection);
                 if message.body == Body::Probe {
                     return;
+                }
+                let counted = from_witness || on_link || reply_via || gone;
+                if let Some(database) = self.database_mut(&name).filter(|_| counted) {
+                    database.counters.received(bytes.len(), log_bytes(&message.body));
                 }
                 if from_witness {
                     self.session_traffic(connection, &name);

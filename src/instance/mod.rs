@@ -15,8 +15,10 @@ mod batch;
 mod catalog;
 mod client;
 mod controller;
+mod counters;
 mod database;
 mod ddl;
+mod deprecated;
 mod dml;
 mod endpoint;
 mod half_open;
@@ -129,6 +131,7 @@ pub struct Instance {
     endpoint: EndpointRuntime,
     trace: trace::Trace,
     told: held::Told,
+    deprecated: deprecated::Deprecated,
     questions: Questions,
     clients: BTreeMap<ConnectionId, ClientSession>,
     strangers: Strangers,
@@ -185,6 +188,7 @@ impl Instance {
             witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
             trace: trace::Trace::default(),
+            deprecated: deprecated::Deprecated::default(),
             questions: Questions::default(),
             clients: BTreeMap::new(),
             strangers: Strangers::new(),
@@ -369,6 +373,7 @@ impl Instance {
 
     fn emit(&mut self, event: impl Into<Event>) {
         let event = event.into();
+        self.count(&event);
         let database = event.database().and_then(|d| self.catalog.database(d.as_str()));
         let connection = event
             .peer_connection()
@@ -391,6 +396,9 @@ impl Instance {
             text,
             ..
         } = error.clone();
+        if number == msg::RC4_DEPRECATED.number {
+            self.note_deprecated(deprecated::Feature::Rc4);
+        }
         self.emit(InstanceEvent::ErrorLog {
             number,
             severity,

@@ -51,7 +51,9 @@ pub(super) enum Purpose {
     },
     LogDiscard,
     /// The data file was taken back; the log is cut next.
-    Undo,
+    Undo {
+        database: DatabaseName,
+    },
     LogTruncate {
         database: DatabaseName,
         to: Lsn,
@@ -121,7 +123,9 @@ impl Instance {
                 });
             }
             Purpose::LogDiscard => self.must(result, "giving up log", |_| {}),
-            Purpose::Undo => self.must(result, "a data file write", |_| {}),
+            Purpose::Undo { database } => {
+                self.must(result, "a data file write", |i| i.on_undone(&database));
+            }
             Purpose::LogTruncate { database, to } => {
                 self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));
             }

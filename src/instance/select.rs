@@ -2,6 +2,7 @@
 //!
 //! Pure functions from `&Instance` to rows; a view changes nothing and sees what is true at this instant.
 
+mod counters;
 mod endpoints;
 mod mirroring;
 mod principals;
@@ -12,7 +13,6 @@ use super::Instance;
 use super::catalog::RecoveryModel;
 use super::database::tables::{Blocked, Transaction};
 use super::views::{
-    COUNTER_LEVEL, OBJECT_DATABASE_MIRRORING,
     CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow, DatabaseMirroringWitnessRow,
     DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow, EndpointRow, Limits,
     LogReuseWait, PerformanceCounterRow, PointRead, RecoveryModelShown, ServerPermissionRow,
@@ -265,26 +265,5 @@ impl Instance {
             None if entry.restoring => DatabaseState::Restoring,
             _ => DatabaseState::Online,
         }
-    }
-
-    /// The queues of the mirrored databases, in order of name.
-    fn counter_rows(&self) -> Vec<PerformanceCounterRow> {
-        let mirrored = self
-            .databases
-            .values()
-            .filter_map(|d| Some((d, d.session.as_ref()?)));
-        mirrored
-            .flat_map(|(database, session)| {
-                let (send, redo) = session.queues(&database.log);
-                let row = |counter_name, bytes: u64| PerformanceCounterRow {
-                    object_name: OBJECT_DATABASE_MIRRORING,
-                    counter_name,
-                    instance_name: database.name.as_str().to_owned(),
-                    cntr_value: bytes.div_ceil(1024),
-                    cntr_type: COUNTER_LEVEL,
-                };
-                [row("Log Send Queue KB", send), row("Redo Queue KB", redo)]
-            })
-            .collect()
     }
 }

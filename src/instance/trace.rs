@@ -7,9 +7,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::deprecated::Feature;
 use super::views::{
-    CLASS_AUDIT_MIRRORING_LOGIN, CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE,
-    Coded, TraceRow,
+    CLASS_AUDIT_MIRRORING_LOGIN, CLASS_DEPRECATION_ANNOUNCEMENT, CLASS_DEPRECATION_FINAL_SUPPORT,
+    CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE, Coded, TraceRow,
 };
 use crate::types::{
     ClosedBy, DatabaseName, EndpointEvent, Event, Guid, InstanceEvent, LoginAudit, SessionEvent, WallTime,
@@ -101,6 +102,20 @@ impl Trace {
             }
             _ => {}
         }
+    }
+
+    /// The notice that a feature was used which is to go.
+    pub fn record_deprecated(&mut self, feature: Feature, around: &Surroundings<'_>) {
+        let class = match feature.is_final() {
+            true => CLASS_DEPRECATION_FINAL_SUPPORT,
+            false => CLASS_DEPRECATION_ANNOUNCEMENT,
+        };
+        self.push(TraceRow {
+            text: Some(feature.notice().to_owned()),
+            object_name: Some(feature.name().to_owned()),
+            is_system: false,
+            ..empty(class, around)
+        });
     }
 
     fn record_connection(&mut self, event: &EndpointEvent, around: &Surroundings<'_>) {

@@ -13,6 +13,7 @@ use tables::{Tables, Transaction};
 
 use super::Instance;
 use super::batch::{StatementResult, Wait};
+use super::counters::Counters;
 use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest, DiskTicket};
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
@@ -41,6 +42,7 @@ pub struct Database {
     pub links: Links,
     /// Mirror: the recovery path of the principal that asked for a session, until that is recorded.
     pub joining: Option<RecoveryPath>,
+    pub counters: Counters,
     /// The partner timeout, in seconds, that connections were last told.
     pub timeout_applied: u16,
     /// Whom its session wanted dialled when it was last looked at: partner and witness.
@@ -87,6 +89,7 @@ impl Database {
             leaving: false,
             links: Links::default(),
             joining: None,
+            counters: Counters::default(),
             timeout_applied: 0,
             dials: [None, None],
             suspect: None,
@@ -363,6 +366,10 @@ impl Instance {
 
     /// Ask the disk to harden a block.
     pub(super) fn harden(&mut self, name: &DatabaseName, block: &LogBlock) {
+        let now = self.now.at;
+        if let Some(database) = self.database_mut(name) {
+            database.counters.harden_asked(now, block.end());
+        }
         let request = DiskRequest::AppendLog {
             database: name.clone(),
             at: block.start(),
@@ -386,9 +393,14 @@ impl Instance {
         end: Lsn,
         crc: u32,
     ) {
+        let now = self.now.at;
         let Some(database) = self.database_mut(name) else {
             return;
         };
+        database.counters.hardened(now, end);
+        if database.unacknowledged.iter().any(|(_, commit)| *commit == end) {
+            database.counters.commit_hardened(now, end);
+        }
         let held = database
             .log
             .blocks_from(start)
@@ -508,6 +520,7 @@ impl Instance {
             return;
         };
         if database.role() == Some(PartnerRole::Mirror) {
+            database.counters.redo_bytes += to.bytes_since(database.log.redone().min(to));
             self.emit(SessionEvent::Redone {
                 database: name.clone(),
                 to,
@@ -530,6 +543,9 @@ impl Instance {
         database.tables_at = database.tables_at.min(to);
         database.tables.unlock_beyond(to);
         database.unacknowledged.retain(|(_, end)| *end <= to);
+        database.counters.forget_beyond(to);
+        let undo_bytes = undone.iter().map(|b| b.end().bytes_since(b.start())).sum();
+        database.counters.undo_begins(undo_bytes);
         let written: Vec<LogBlock> = undone
             .iter()
             .filter(|b| b.start() < database.redo_asked)
@@ -548,7 +564,8 @@ impl Instance {
                 applied: to,
                 durable: true,
             };
-            self.disk(request, Purpose::Undo);
+            let database = name.clone();
+            self.disk(request, Purpose::Undo { database });
         }
         let request = DiskRequest::TruncateLog {
             database: name.clone(),
@@ -563,7 +580,16 @@ impl Instance {
         );
     }
 
+    pub(super) fn on_undone(&mut self, name: &DatabaseName) {
+        if let Some(database) = self.database_mut(name) {
+            database.counters.undo_scanned();
+        }
+    }
+
     pub(super) fn on_log_truncated(&mut self, name: &DatabaseName, to: Lsn) {
+        if let Some(database) = self.database_mut(name) {
+            database.counters.undo_ends();
+        }
         self.session_input(name, PartnerInput::Truncated { to });
     }
 
@@ -613,6 +639,7 @@ impl Instance {
     pub(super) fn forget_unacknowledged(&mut self, name: &DatabaseName) {
         if let Some(database) = self.database_mut(name) {
             database.unacknowledged.clear();
+            database.counters.forget_commits();
         }
         self.resume_locked(name);
     }

@@ -6,6 +6,7 @@ use super::super::catalog::{DatabaseEntry, RecoveryModel};
 use super::super::client::ClientSession;
 use super::super::database::Database;
 use super::super::database::tables::Tables;
+use super::super::deprecated::Feature;
 use super::super::io::{DiskError, DiskReply, DiskRequest};
 use super::super::preconditions::check_user_database;
 use super::super::purpose::Purpose;
@@ -147,6 +148,9 @@ impl Instance {
             Some(entry) => entry.name.clone(),
             None => return Err(msg::DATABASE_MISSING.with(&[&name])),
         };
+        if matches!(change, DatabaseChange::Partner(_) | DatabaseChange::Witness(_)) {
+            self.note_deprecated(Feature::DatabaseMirroring);
+        }
         match change {
             DatabaseChange::Partner(option) => self.alter_partner(connection, &name, option),
             DatabaseChange::Witness(option) => self.alter_witness(connection, &name, option),

@@ -20,7 +20,10 @@ mod trace;
 mod translate;
 
 pub use column::{Cells, Coded, Column, SqlType};
-pub use counters::{COUNTER_LEVEL, OBJECT_DATABASE_MIRRORING, PerformanceCounterRow};
+pub use counters::{
+    COUNTER_LEVEL, COUNTER_PER_SECOND, OBJECT_DATABASE_MIRRORING, OBJECT_DEPRECATED_FEATURES,
+    PerformanceCounterRow,
+};
 pub use database_mirroring::{
     DatabaseMirroringRow, DatabaseMirroringWitnessRow, DbMirroringConnectionRow, WITNESS_SYNCHRONIZED,
     WITNESS_UNSYNCHRONIZED,
@@ -34,8 +37,8 @@ pub use point_read::{PointRead, point_read};
 pub use query::{Limits, QueryEngine};
 pub use security::{CertificateRow, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow};
 pub use trace::{
-    CLASS_AUDIT_MIRRORING_LOGIN, CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE,
-    TraceRow,
+    CLASS_AUDIT_MIRRORING_LOGIN, CLASS_DEPRECATION_ANNOUNCEMENT, CLASS_DEPRECATION_FINAL_SUPPORT,
+    CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE, TraceRow,
 };
 
 use crate::error::SqlError;

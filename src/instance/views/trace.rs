@@ -38,6 +38,8 @@ view_row! {
 
 /// `EventClass` of the events there are.
 pub const CLASS_ERROR_LOG: Coded = Coded::new(22, "ErrorLog");
+pub const CLASS_DEPRECATION_ANNOUNCEMENT: Coded = Coded::new(125, "Deprecation Announcement");
+pub const CLASS_DEPRECATION_FINAL_SUPPORT: Coded = Coded::new(126, "Deprecation Final Support");
 pub const CLASS_MIRRORING_CONNECTION: Coded = Coded::new(151, "Database Mirroring Connection");
 pub const CLASS_AUDIT_MIRRORING_LOGIN: Coded = Coded::new(154, "Audit Database Mirroring Login");
 pub const CLASS_MIRRORING_STATE_CHANGE: Coded = Coded::new(167, "Database Mirroring State Change");

@@ -197,3 +197,33 @@ fn a_listener_has_a_row_while_it_is_bound() {
     assert_eq!(bench.run(0, "ALTER ENDPOINT e STATE = STOPPED"), 0);
     assert_eq!(bench.rows(0, query), Vec::<Vec<String>>::new());
 }
+
+/// RC4 is told each time an endpoint that names it begins to listen; mirroring each time a session is altered.
+#[test]
+fn deprecated_features_are_counted_and_traced() {
+    let mut bench = Bench::with_tail(
+        "STATE = STARTED AS TCP (LISTENER_PORT = 7022) FOR DATABASE_MIRRORING (ROLE = ALL, ENCRYPTION = REQUIRED ALGORITHM RC4)",
+    );
+    let listener = Listener::Endpoint;
+    bench.input(Input::Listening { listener });
+    assert_eq!(bench.run(0, "CREATE DATABASE Sales"), 0);
+    assert_eq!(bench.run(0, "ALTER DATABASE Sales SET PARTNER FAILOVER"), 1416);
+    let counts = "SELECT instance_name, cntr_value FROM sys.dm_os_performance_counters \
+                  WHERE object_name = 'SQLServer:Deprecated Features'";
+    assert_eq!(
+        bench.rows(0, counts),
+        [
+            ["DATABASE_MIRRORING", "1"],
+            ["Deprecated encryption algorithm", "1"]
+        ]
+    );
+    let notices = "SELECT EventClass, ObjectName FROM sys.fn_trace_gettable(DEFAULT, DEFAULT) \
+                   WHERE class_name LIKE 'Deprecation%' ORDER BY EventSequence";
+    assert_eq!(
+        bench.rows(0, notices),
+        [
+            ["126", "Deprecated encryption algorithm"],
+            ["125", "DATABASE_MIRRORING"]
+        ]
+    );
+}

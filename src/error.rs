@@ -146,6 +146,18 @@ catalogue! {
     BATCH_TOO_LARGE = 8631, 17, false, "The batch of {0} bytes is larger than {1} bytes. Split it with GO.";
     QUERY_TOO_DEEP = 191, 15, false, "Some part of the SQL statement is nested too deeply. Rewrite the query or break it up into smaller queries.";
     QUERY_FAILED = 8622, 16, false, "The query could not be executed: {0}.";
+    PARAMETER_NOT_NAMED = 119, 15, false, "Argument {0} stands behind one that is named: write @name = value for it and for all that follow.";
+    ARGUMENT_MISSING = 201, 16, false, "The procedure '{0}' needs a value for {1}, and none is given.";
+    EXECUTE_DENIED = 229, 14, false, "EXECUTE permission denied on '{0}': only a member of sysadmin may call it.";
+    ARGUMENT_TYPE = 8114, 16, false, "'{0}' cannot be the value of {1}, which is {2}.";
+    ARGUMENT_TWICE = 8143, 16, false, "{0} is given more than once.";
+    TOO_MANY_ARGUMENTS = 8144, 16, false, "The procedure '{0}' has fewer parameters than there are arguments.";
+    PARAMETER_UNKNOWN = 8145, 16, false, "{0} is no parameter of the procedure '{1}'.";
+    SYSADMIN_ONLY = 21089, 16, false, "Only a member of sysadmin may call '{0}'.";
+    NO_SUCH_ERROR_LOG = 22004, 16, false, "There is no such error log: {0}.";
+    ARGUMENT_RANGE = 40518, 16, false, "{0} is out of range for {1}, which is {2} to {3}.";
+    MSDB_ONLY = 40520, 16, false, "'{0}' can be called in msdb only: USE msdb first, or write msdb.dbo before its name.";
+    MONITOR_NO_JOB = 40521, 16, false, "The mirroring monitor has no job '{0}' could act on: call sp_dbmmonitoraddmonitoring first.";
     VIEW_DENIED = 300, 14, false, "{0} permission was denied on object 'server', database 'master'.";
     STATEMENT_DENIED = 262, 14, false, "{0} permission denied: only an administrator of the server may.";
     // Databases
@@ -346,6 +358,10 @@ catalogue! {
     TIMEOUT_TOO_LARGE = 1476, 16, false, "Database mirroring timeout value {0} exceeds the maximum value 32767.";
     FAILOVER_NEEDS_FULL = 1477, 16, false, "The database mirroring safety level must be FULL to manually failover database \"{0}\". Set safety level to FULL and retry.";
     CONNECTION_TIMED_OUT = 1479, 16, true, "The mirroring connection to \"{0}\" has timed out for database \"{1}\" after {2} seconds without a response. Check the service and network connections.";
+    ALERT_OLDEST_UNSENT = 32040, 10, true, "Monitor of database '{0}': the oldest log not sent yet is {1} minutes old, which is more than the threshold of {2}.";
+    ALERT_UNSENT_LOG = 32042, 10, true, "Monitor of database '{0}': {1} KB of log wait to be sent, which is more than the threshold of {2}.";
+    ALERT_UNRESTORED_LOG = 32043, 10, true, "Monitor of database '{0}': {1} KB of log wait to be redone, which is more than the threshold of {2}.";
+    ALERT_COMMIT_OVERHEAD = 32044, 10, true, "Monitor of database '{0}': a commit waits {1} ms for the mirror on average, which is more than the threshold of {2}.";
     ROLE_CHANGE = 1480, 10, true, "The database mirroring database \"{0}\" is changing roles from \"{1}\" to \"{2}\" because the mirroring session failed over due to {3}.";
 }
 

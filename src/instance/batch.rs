@@ -206,6 +206,7 @@ impl Instance {
             | Statement::Delete(_) => self.in_transaction(connection, &statement.node),
             Statement::Select(select) => self.select(connection, select),
             Statement::Print(text) => Ok(Outcome::Item(ReplyItem::Info(print_message(text.as_str())))),
+            Statement::Execute(call) => self.execute_procedure(connection, call),
             Statement::Use(name) => self.use_database(connection, name.as_str()),
             other => self.execute_ddl(connection, other),
         };

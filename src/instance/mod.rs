@@ -21,13 +21,16 @@ mod ddl;
 mod deprecated;
 mod dml;
 mod endpoint;
+mod error_log;
 mod half_open;
 mod held;
 pub mod io;
 mod mirroring;
+mod monitor;
 mod options;
 mod peers;
 mod preconditions;
+mod procedures;
 mod purpose;
 mod select;
 mod service;
@@ -131,6 +134,8 @@ pub struct Instance {
     endpoint: EndpointRuntime,
     trace: trace::Trace,
     told: held::Told,
+    error_log: error_log::ErrorLog,
+    monitor: monitor::Monitor,
     deprecated: deprecated::Deprecated,
     questions: Questions,
     clients: BTreeMap<ConnectionId, ClientSession>,
@@ -188,6 +193,8 @@ impl Instance {
             witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
             trace: trace::Trace::default(),
+            error_log: error_log::ErrorLog::default(),
+            monitor: monitor::Monitor::default(),
             deprecated: deprecated::Deprecated::default(),
             questions: Questions::default(),
             clients: BTreeMap::new(),
@@ -259,6 +266,7 @@ impl Instance {
                 self.wake_strangers();
                 self.wake_connections();
                 self.wake_sessions();
+                self.run_monitor_job();
             }
         }
     }
@@ -357,7 +365,12 @@ impl Instance {
             .filter(|_| self.is_endpoint_started());
         let dial = dial.map(|at| (at, "reconnect"));
         let stranger = self.next_stranger_deadline();
-        let all = connections.chain(sessions).chain(dial).chain(stranger);
+        let monitor = self.monitor.next_run().map(|at| (at, monitor::MONITOR_JOB_NAME));
+        let all = connections
+            .chain(sessions)
+            .chain(dial)
+            .chain(stranger)
+            .chain(monitor);
         let Some((at, deadline)) = all.min() else {
             return;
         };
@@ -399,6 +412,7 @@ impl Instance {
         if number == msg::RC4_DEPRECATED.number {
             self.note_deprecated(deprecated::Feature::Rc4);
         }
+        self.error_log.push(self.now.wall, error.clone());
         self.emit(InstanceEvent::ErrorLog {
             number,
             severity,

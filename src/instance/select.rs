@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use super::Instance;
 use super::catalog::RecoveryModel;
 use super::database::tables::{Blocked, Transaction};
+use super::procedures::{MSDB, STATUS_TABLE};
 use super::views::{
     CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow, DatabaseMirroringWitnessRow,
     DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow, EndpointRow, Limits,
@@ -154,6 +155,12 @@ impl SystemViews for Seen<'_> {
         };
         if database.eq_ignore_ascii_case("master") {
             return Ok(None);
+        }
+        if database.eq_ignore_ascii_case(MSDB) {
+            return match name.eq_ignore_ascii_case(STATUS_TABLE) {
+                true => self.instance.monitor_status_table(self.login).map(Some),
+                false => Ok(None),
+            };
         }
         let own = self.database.is_some_and(|d| d.eq_ignore_ascii_case(database));
         if self.instance.catalog.database(database).is_some() {

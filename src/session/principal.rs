@@ -530,6 +530,11 @@ impl Partner {
         sends && !self.is_stalled() && !self.record.suspended && self.sent < log.hardened()
     }
 
+    /// How far the mirror has said that it has redone.
+    pub fn redone_by_mirror(&self) -> Lsn {
+        self.peer_redone
+    }
+
     fn all_sent(&mut self, log: &Log, out: &mut Outbox) {
         let full = self.record.safety == Safety::Full;
         if full && self.gate == Gate::Open && self.state == Some(MirroringState::Synchronizing) {

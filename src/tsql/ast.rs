@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::procedure::Execute;
 use crate::error::Span;
 use crate::types::{Permission, Safety, SecurableClass, WallTime};
 
@@ -108,6 +109,8 @@ pub enum Statement {
     Delete(Delete),
     Select(Select),
     Print(Text),
+    /// A call of a system procedure.
+    Execute(Execute),
 }
 
 /// `CREATE CERTIFICATE`.
@@ -629,6 +632,7 @@ impl Statement {
             Statement::Delete(_) => "DELETE",
             Statement::Select(_) => "SELECT",
             Statement::Print(_) => "PRINT",
+            Statement::Execute(_) => "EXEC",
         }
     }
 }

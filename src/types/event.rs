@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConnectionId, DatabaseName, EncryptionInUse, EndpointSettings, Guid, HeldCertificate, InstanceName,
-    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress, Timestamp, TransactionId,
+    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress, Timestamp,
+    TransactionId,
 };
 
 /// Who speaks. Ordered so that a trace can group by source.

@@ -303,6 +303,18 @@ manual! {
         "An error of mirroring without a message of its own."
         ["Look at the quoted values."]
         not_raised 16 true "Whatever can happen here has a message of its own.";
+    32040 Documented [Principal]
+        "The oldest log that the mirror does not have yet is older than the threshold set for it, in minutes."
+        ["Look at unsent_log and send_rate in sp_dbmmonitorresults.", "Is the session suspended or the link down?"];
+    32042 Documented [Principal]
+        "More log waits to be sent than the threshold set for it, in KB."
+        ["Look at unsent_log and send_rate in sp_dbmmonitorresults.", "Is the session suspended or the link down or slow?"];
+    32043 Documented [Mirror]
+        "More log waits to be redone than the threshold set for it, in KB: a failover would take as long."
+        ["Look at unrestored_log and recovery_rate in sp_dbmmonitorresults.", "Look at the mirror's disk."];
+    32044 Documented [Principal]
+        "Commits wait for the mirror longer than the threshold set for it, on average since the last update, in ms."
+        ["Look at average_delay in sp_dbmmonitorresults.", "Look at the network between the partners and at the mirror's disk."];
     41951 Ours [Principal]
         "Both partners hold log of one principal for the same place, and it is not the same. A disk lost log and other log took its place."
         ["Find out which copy is to stay, from its data.", "SET PARTNER OFF, restore the other copy from it, and set mirroring up again."];

@@ -16,6 +16,9 @@ manual! {
     113 Documented [Statement]
         "A comment begins with /* and the batch ends before it does. Comments nest."
         ["Close every /* with a */."];
+    119 Documented [Statement]
+        "In a call of a procedure, a bare value stands behind one that was given by its name."
+        ["Name all arguments from the first named one on."];
     156 Documented [Statement]
         "A reserved word stands where the grammar allows another word or none."
         ["Look at the clause before the keyword: it is often incomplete.",
@@ -23,6 +26,9 @@ manual! {
     191 Ours [Statement]
         "An expression or query is nested deeper than the parser follows."
         ["Split the expression or the query."];
+    201 Documented [Statement]
+        "A call of a procedure leaves out a value that it needs."
+        ["Give it: the message names the parameter."];
     207 Documented [Statement]
         "The table or view has no column of this name."
         ["Compare the name with the view's columns; SELECT * shows them."];
@@ -40,6 +46,9 @@ manual! {
         "The statement may not be part of a transaction that has other statements."
         ["COMMIT or ROLLBACK first, then run the statement alone."]
         not_raised 16 false "Both numbers are documented for this situation and the manual does not choose; 574 is raised.";
+    229 Documented [Statement]
+        "The caller may not execute the procedure."
+        ["Reading the error log is for members of sysadmin; without, sys.fn_trace_gettable shows it to who holds VIEW SERVER STATE."];
     241 Documented [Statement]
         "The text is no date or time in a form that is understood."
         ["Write dates as yyyymmdd or yyyy-mm-ddThh:mm:ss."];
@@ -70,20 +79,47 @@ manual! {
     4104 Documented [Statement]
         "The part before the dot names no table or alias of the query."
         ["Compare the prefix with the names and aliases in FROM."];
+    8114 Documented [Statement]
+        "A value in a call of a procedure is not of its parameter's type."
+        ["Compare the arguments with the parameters, in their order."];
     8115 Documented [Statement]
         "The value does not fit into the type."
         ["Look at the size of the value and the range of the type."];
     8134 Documented [Statement]
         "A division by zero."
         ["Look for a divisor that can be 0; NULLIF makes it NULL."];
+    8143 Documented [Statement]
+        "A call of a procedure gives one parameter twice."
+        ["Leave one of them out."];
+    8144 Documented [Statement]
+        "A call of a procedure has more arguments than the procedure has parameters."
+        ["Compare the arguments with the parameters."];
+    8145 Documented [Statement]
+        "A call of a procedure names a parameter that it does not have."
+        ["Compare the names; they begin with @."];
     8622 Ours [Statement]
         "The query is legal and could not be carried out; the message says why."
         ["Read the quoted reason.", "Simplify the query, or ask the views one by one."];
     8631 Ours [Statement]
         "A batch may have a limited number of bytes, and this one has more."
         ["Split it with GO."];
+    21089 ThirdParty [Statement]
+        "The procedures of the mirroring monitor are for members of sysadmin; the role dbm_monitor does not exist here."
+        ["Look at sys.dm_os_performance_counters with VIEW SERVER STATE."];
+    22004 ThirdParty [Statement]
+        "An error log was asked for that is not there: only the current one is kept, and there is no agent."
+        ["Call sp_readerrorlog without arguments, or with 0, 1 and the texts to look for."];
     40517 Ours [Statement]
         "The statement or option exists in the product and not in this version of mirrorlab."
         ["Leave the option out if the test does not need it.",
          "See docs/decisions.md for the limits of this version."];
+    40518 Ours [Statement]
+        "A value in a call of a procedure lies outside what its parameter may be."
+        ["The message says from where to where it goes."];
+    40520 Ours [Statement]
+        "The procedures of the mirroring monitor belong to msdb."
+        ["USE msdb in the same batch, or write msdb.dbo before the name."];
+    40521 Ours [Statement]
+        "The job that refreshes the mirroring monitor was never added, or was dropped, or the instance was restarted since."
+        ["Add it: EXEC msdb.dbo.sp_dbmmonitoraddmonitoring."];
 }

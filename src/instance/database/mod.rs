@@ -15,6 +15,7 @@ use super::Instance;
 use super::batch::{StatementResult, Wait};
 use super::counters::Counters;
 use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest, DiskTicket};
+use super::procedures::MSDB;
 use super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::log::{AppendError, BackupPoint, Log, LogBlock, LogRecord};
@@ -273,7 +274,8 @@ impl Instance {
     /// The current database of a client, if it can be used now.
     pub(super) fn current_database(&self, connection: ConnectionId) -> Result<DatabaseName, SqlError> {
         match self.clients.get(&connection).and_then(|c| c.database.as_ref()) {
-            Some(name) => self.openable(name.as_str()),
+            Some(name) if name.as_str() != MSDB => self.openable(name.as_str()),
+            Some(_) => Err(msg::NOT_SUPPORTED.with(&[&"user tables and transactions in msdb"])),
             None => Err(msg::NOT_SUPPORTED.with(&[&"user tables and transactions in master"])),
         }
     }
@@ -281,6 +283,8 @@ impl Instance {
     pub(super) fn use_database(&mut self, connection: ConnectionId, name: &str) -> StatementResult {
         let database = if name.eq_ignore_ascii_case("master") {
             None
+        } else if name.eq_ignore_ascii_case(MSDB) {
+            Some(DatabaseName::new(MSDB))
         } else {
             if self.catalog.database(name).is_some() {
                 self.check_database_access(self.caller(connection), name)?;

@@ -109,6 +109,7 @@ impl Instance {
         }
         self.check_unused(&entry.name)?;
         self.leave_catalog(&entry.name);
+        self.monitor.forget(&entry.name);
         self.ask_disk(
             connection,
             DiskRequest::DropDatabase { database: entry.name },

@@ -3,6 +3,7 @@
 mod certificates;
 mod failure_map;
 mod permissions;
+mod procedures;
 mod views;
 mod visibility;
 

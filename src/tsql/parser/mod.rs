@@ -7,6 +7,7 @@
 mod data;
 mod database;
 mod endpoint;
+mod execute;
 mod permission;
 mod query;
 mod security;
@@ -80,6 +81,7 @@ impl Parser<'_> {
             "UPDATE" => self.update(),
             "DELETE" => self.delete(),
             "SELECT" | "WITH" => self.select(),
+            "EXEC" | "EXECUTE" => self.execute(),
             "PRINT" => {
                 self.next();
                 Ok(Statement::Print(self.text("a character string")?))
@@ -390,8 +392,6 @@ const UNSUPPORTED: &[&str] = &[
     "DISABLE",
     "ENABLE",
     "END",
-    "EXEC",
-    "EXECUTE",
     "FETCH",
     "GOTO",
     "IF",

@@ -1,0 +1,293 @@
+//! The procedures of the database mirroring monitor: refresh, history, job and thresholds.
+//!
+//! Source: documented, the page of each *sp_dbmmonitor…* procedure.
+
+use super::answer;
+use crate::error::{SqlError, msg};
+use crate::instance::Instance;
+use crate::instance::batch::{Outcome, StatementResult};
+use crate::instance::monitor::{
+    OLDEST_UNSENT, PERIOD_MINUTES, PERIOD_MINUTES_MAX, RETENTION, Status, Threshold,
+};
+use crate::instance::views::Table;
+use crate::tsql::{Argument, Execute, Procedure};
+use crate::types::{DatabaseName, Lsn, PartnerRole, Value};
+
+const RESULT_COLUMNS: [&str; 15] = [
+    "database_name",
+    "role",
+    "mirroring_state",
+    "witness_status",
+    "log_generation_rate",
+    "unsent_log",
+    "send_rate",
+    "unrestored_log",
+    "recovery_rate",
+    "transaction_delay",
+    "transactions_per_sec",
+    "average_delay",
+    "time_recorded",
+    "time_behind",
+    "local_time",
+];
+
+/// Which rows a call of `sp_dbmmonitorresults` wants.
+enum Wanted {
+    Last(usize),
+    Hours(i64),
+}
+
+impl Instance {
+    pub(super) fn monitor_procedure(&mut self, call: &Execute) -> StatementResult {
+        let mut arguments = call.arguments.iter();
+        let mut next = || arguments.next().unwrap_or(&Argument::Absent);
+        match call.procedure {
+            Procedure::MonitorUpdate => {
+                let database = self.mirrored(next())?;
+                self.update_monitor(database.as_ref());
+                Ok(Outcome::Done)
+            }
+            Procedure::MonitorResults => {
+                let (database, mode, update) = (next(), next(), next());
+                self.monitor_results(call, database, mode, update)
+            }
+            Procedure::MonitorAdd => {
+                let period = next().int().unwrap_or(PERIOD_MINUTES);
+                self.set_monitor_period(period, "@update_period")
+            }
+            Procedure::MonitorChange => match (next().int(), next().int()) {
+                (Some(1), Some(period)) if self.monitor.period().is_some() => {
+                    self.set_monitor_period(period, "@value")
+                }
+                (Some(1), _) => Err(msg::MONITOR_NO_JOB.with(&[&call.name])),
+                (parameter, _) => Err(out_of_range(
+                    parameter.unwrap_or_default(),
+                    "@parameter_id",
+                    (1, 1),
+                )),
+            },
+            Procedure::MonitorDrop => match self.monitor.drop_job() {
+                true => Ok(Outcome::Done),
+                false => Err(msg::MONITOR_NO_JOB.with(&[&call.name])),
+            },
+            Procedure::MonitorHelp => {
+                let period = self.monitor.period();
+                answer(
+                    &["update_period"],
+                    period.into_iter().map(|p| vec![p.into()]).collect(),
+                )
+            }
+            Procedure::AlertChange => {
+                let (database, alert, value, enabled) = (next(), next(), next(), next());
+                self.change_alert(database, alert, value, enabled)
+            }
+            Procedure::AlertDrop => {
+                let (database, alert) = (next(), next());
+                let (database, alerts) = (self.mirrored(database)?, alerts(alert, RETENTION)?);
+                for alert in alerts {
+                    if let Some(database) = &database {
+                        self.monitor.set_threshold(database, alert, None);
+                    }
+                }
+                Ok(Outcome::Done)
+            }
+            Procedure::AlertHelp => {
+                let (database, alert) = (next(), next());
+                // All of them are the warnings alone.
+                let (database, alerts) = (self.mirrored(database)?, alerts(alert, RETENTION - 1)?);
+                let row = |alert: i64| -> Vec<Value> {
+                    let set = database.as_ref().and_then(|d| self.monitor.threshold(d, alert));
+                    vec![
+                        alert.into(),
+                        set.map(|t| t.value).into(),
+                        set.map_or(alert == RETENTION, |t| t.enabled).into(),
+                    ]
+                };
+                answer(&["alert_id", "threshold", "enabled"], alerts.map(row).collect())
+            }
+            Procedure::ReadErrorLog => Err(msg::NOT_SUPPORTED.with(&[&call.name])),
+        }
+    }
+
+    /// The mirrored database an argument names, if it names one.
+    fn mirrored(&self, argument: &Argument) -> Result<Option<DatabaseName>, SqlError> {
+        let Some(name) = argument.text() else {
+            return Ok(None);
+        };
+        let entry = self
+            .catalog
+            .database(name)
+            .ok_or_else(|| msg::DATABASE_MISSING.with(&[&name]))?;
+        match self.database(name).is_some_and(|d| d.session.is_some()) {
+            true => Ok(Some(entry.name.clone())),
+            false => Err(msg::NOT_MIRRORED.with(&[&entry.name])),
+        }
+    }
+
+    fn set_monitor_period(&mut self, minutes: i64, parameter: &'static str) -> StatementResult {
+        if !(1..=PERIOD_MINUTES_MAX).contains(&minutes) {
+            return Err(out_of_range(minutes, parameter, (1, PERIOD_MINUTES_MAX)));
+        }
+        self.monitor.set_job(self.now.at, minutes);
+        Ok(Outcome::Done)
+    }
+
+    fn monitor_results(
+        &mut self,
+        call: &Execute,
+        database: &Argument,
+        mode: &Argument,
+        update: &Argument,
+    ) -> StatementResult {
+        let wanted = match mode.int().unwrap_or(0) {
+            0 => Wanted::Last(1),
+            1 => Wanted::Hours(2),
+            2 => Wanted::Hours(4),
+            3 => Wanted::Hours(8),
+            4 => Wanted::Hours(24),
+            5 => Wanted::Hours(48),
+            6 => Wanted::Last(100),
+            7 => Wanted::Last(500),
+            8 => Wanted::Last(1_000),
+            9 => Wanted::Last(1_000_000),
+            other => return Err(out_of_range(other, "@mode", (0, 9))),
+        };
+        let Some(name) = self.mirrored(database)? else {
+            return Err(msg::ARGUMENT_MISSING.with(&[&call.name, &"@database_name"]));
+        };
+        if update.int() == Some(1) {
+            self.update_monitor(Some(&name));
+        }
+        let now = self.now.wall.unix_millis();
+        let rows = self.monitor.rows(&name);
+        let rows: Vec<Vec<Value>> = match wanted {
+            Wanted::Last(n) => rows.take(n).map(|s| result_row(&name, s)).collect(),
+            Wanted::Hours(hours) => rows
+                .take_while(|s| now - s.local_time.unix_millis() <= hours * 3_600_000)
+                .map(|s| result_row(&name, s))
+                .collect(),
+        };
+        answer(&RESULT_COLUMNS, rows)
+    }
+
+    fn change_alert(
+        &mut self,
+        database: &Argument,
+        alert: &Argument,
+        value: &Argument,
+        enabled: &Argument,
+    ) -> StatementResult {
+        let (alert, value) = (alert.int().unwrap_or_default(), value.int().unwrap_or_default());
+        if !(OLDEST_UNSENT..=RETENTION).contains(&alert) {
+            return Err(out_of_range(alert, "@alert_id", (OLDEST_UNSENT, RETENTION)));
+        }
+        let least = i64::from(alert == RETENTION);
+        if !(least..=i64::from(i32::MAX)).contains(&value) {
+            return Err(out_of_range(value, "@threshold", (least, i32::MAX.into())));
+        }
+        let enabled = match enabled.int().unwrap_or(1) {
+            0 => alert == RETENTION,
+            1 => true,
+            other => return Err(out_of_range(other, "@enabled", (0, 1))),
+        };
+        if let Some(database) = self.mirrored(database)? {
+            self.monitor
+                .set_threshold(&database, alert, Some(Threshold { value, enabled }));
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// `msdb.dbo.dbm_monitor_data`. Source: third-party; `role` is a bit there, 1 for the mirror.
+pub const STATUS_TABLE: &str = "dbm_monitor_data";
+const STATUS_COLUMNS: [&str; 15] = [
+    "database_id",
+    "role",
+    "status",
+    "witness_status",
+    "log_flush_rate",
+    "send_queue_size",
+    "send_rate",
+    "redo_queue_size",
+    "redo_rate",
+    "transaction_delay",
+    "transactions_per_sec",
+    "time",
+    "end_of_log_lsn",
+    "failover_lsn",
+    "local_time",
+];
+
+impl Instance {
+    /// The status table as its readers see it, oldest row of each database first.
+    ///
+    /// Errors: 21089 who asks is no sysadmin.
+    pub fn monitor_status_table(&self, login: &str) -> Result<Table, SqlError> {
+        if !self.catalog.is_sysadmin(login) {
+            return Err(msg::SYSADMIN_ONLY.with(&[&STATUS_TABLE]));
+        }
+        let lsn = |lsn: Lsn| Value::Int(i64::try_from(lsn.get()).unwrap_or(i64::MAX));
+        let row = |id: u32, s: &Status| -> Vec<Value> {
+            vec![
+                i64::from(id).into(),
+                (s.role == PartnerRole::Mirror).into(),
+                s.state.into(),
+                s.witness.code().into(),
+                s.log_generation_rate.into(),
+                s.unsent_log.into(),
+                s.send_rate.into(),
+                s.unrestored_log.into(),
+                s.recovery_rate.into(),
+                s.transaction_delay.into(),
+                s.transactions_per_sec.into(),
+                s.time_recorded.map(|t| t.to_string()).into(),
+                lsn(s.end),
+                lsn(s.failover_lsn),
+                s.local_time.to_string().into(),
+            ]
+        };
+        let mut rows = Vec::new();
+        for entry in self.catalog.databases() {
+            let newest_first: Vec<&Status> = self.monitor.rows(&entry.name).collect();
+            rows.extend(newest_first.into_iter().rev().map(|s| row(entry.id, s)));
+        }
+        Ok(Table {
+            columns: STATUS_COLUMNS.map(str::to_owned).to_vec(),
+            rows,
+        })
+    }
+}
+
+/// The alert named, or all up to `last`.
+fn alerts(argument: &Argument, last: i64) -> Result<std::ops::RangeInclusive<i64>, SqlError> {
+    match argument.int() {
+        None => Ok(OLDEST_UNSENT..=last),
+        Some(alert) if (OLDEST_UNSENT..=RETENTION).contains(&alert) => Ok(alert..=alert),
+        Some(alert) => Err(out_of_range(alert, "@alert_id", (OLDEST_UNSENT, RETENTION))),
+    }
+}
+
+fn out_of_range(value: i64, parameter: &str, (least, most): (i64, i64)) -> SqlError {
+    msg::ARGUMENT_RANGE.with(&[&value, &parameter, &least, &most])
+}
+
+fn result_row(name: &DatabaseName, s: &Status) -> Vec<Value> {
+    let time = |at: Option<crate::types::WallTime>| -> Value { at.map(|t| t.to_string()).into() };
+    vec![
+        name.as_str().into(),
+        s.role.code().into(),
+        s.state.into(),
+        s.witness.code().into(),
+        s.log_generation_rate.into(),
+        s.unsent_log.into(),
+        s.send_rate.into(),
+        s.unrestored_log.into(),
+        s.recovery_rate.into(),
+        s.transaction_delay.into(),
+        s.transactions_per_sec.into(),
+        s.average_delay.into(),
+        time(s.time_recorded),
+        time(s.time_behind),
+        time(Some(s.local_time)),
+    ]
+}

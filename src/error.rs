@@ -194,6 +194,9 @@ catalogue! {
     LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
     LOGIN_DATABASE = 4060, 11, false, "Cannot open database \"{0}\" requested by the login. The login failed.";
     DISK_ERROR = 823, 24, true, "The operating system returned error {0} to the instance during {1}.";
+    PAGE_DAMAGED = 824, 24, true, "The instance detected a logical I/O error: {0}. It occurred during a read of page (1:{1}) of database '{2}'. The rows of the page cannot be used.";
+    PAGE_RESTORE_PENDING = 829, 21, false, "Database ID {0}, page (1:{1}) is marked RestorePending, which may indicate disk corruption. It waits to be restored.";
+    BACKUP_DAMAGED_PAGE = 3043, 16, false, "BACKUP '{0}' detected an error on page (1:{1}) of its data file.";
     TRANSACTION_CUT = 596, 21, true, "Cannot continue the execution because the session is in the kill state: the database changed its role or lost quorum.";
     CLIENT_LOGINS_FULL = 17809, 20, true, "Could not connect: {0} connections to the client port have not logged in yet, the bound is reached, and this one has waited longest of those from its address. The connection has been closed. [CLIENT: {1}]";
     CLIENT_LOGIN_TIMED_OUT = 17830, 20, true, "A connection to the client port did not log in within {0} seconds and has been closed. [CLIENT: {1}]";
@@ -344,10 +347,14 @@ catalogue! {
     REMOTE_MISSING = 1448, 16, false, "The remote copy of database \"{0}\" does not exist. Check the database name and reissue the command.";
     ADDRESS_SYNTAX = 1449, 16, false, "ALTER DATABASE command failed due to an invalid server connection string '{0}': {1}.";
     PARTNER_IS_SELF = 1452, 16, false, "The partner server instance name must be distinct from the server instance that manages the database. The ALTER DATABASE SET PARTNER command failed.";
+    PAGE_REPAIR_ATTEMPT = 1432, 10, false, "Database mirroring is attempting to repair physical page (1:{0}) in database \"{1}\" by requesting a copy from the partner.";
+    MIRROR_ERROR = 1454, 17, true, "Database mirroring will be suspended. Server instance '{0}' encountered error {1}, state {2}, severity {3} when it was acting as a mirroring partner for database '{4}'. A page of its copy cannot be read; it is requested from the partner, and the session resumes once it is here.";
     CANNOT_FORCE = 1455, 16, false, "The database mirroring service cannot be forced for database \"{0}\" because the database is not in the correct state to become the principal database.";
     REMOTE_MIRRORED_ELSEWHERE = 1460, 16, false, "The database \"{0}\" is already configured for database mirroring on the remote server. Drop database mirroring on the remote server to establish a new partner.";
     EDITION_WITHOUT_MIRRORING = 1463, 16, false, "Database mirroring is not available in the edition of this SQL Server instance.";
+    PAGE_REPAIRED = 1461, 10, false, "Database mirroring successfully repaired physical page (1:{0}) in database \"{1}\" by obtaining a copy from the partner.";
     REMOTE_NOT_RECOVERING = 1464, 16, false, "The database \"{0}\" is not in a recovering state which is required for a mirror database or secondary database. The remote database must be restored using WITH NORECOVERY.";
+    PAGE_REPAIR_FAILED = 1481, 10, false, "Database mirroring could not repair physical page (1:{0}) in database \"{1}\". The partner could not be reached, or its copy of the page cannot be read either.";
     NOT_FULL_RECOVERY = 1465, 16, false, "Database \"{0}\" is not in full recovery mode on each of the server instances. The full recovery model is required for a database to participate in database mirroring.";
     SUSPECT_DATABASE = 1467, 16, false, "Database mirroring cannot be enabled because the database \"{0}\" is in emergency or suspect mode.";
     OPERATION_ON_MIRRORED = 1468, 16, false, "The operation cannot be performed on database \"{0}\" because it is involved in a database mirroring session or an availability group. Some operations are not allowed on a database that is participating in a database mirroring session or in an availability group.";

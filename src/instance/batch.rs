@@ -284,7 +284,10 @@ impl Instance {
                 }
                 Ok(Outcome::Item(item))
             }
-            Err(Blocked::Error(error)) => Err(error),
+            Err(Blocked::Error(error)) => {
+                self.page_wanted(&database, &error);
+                Err(error)
+            }
             Err(Blocked::Locked) => self.start_over(connection, database, began_at, items_before),
         }
     }
@@ -314,7 +317,12 @@ impl Instance {
         let mut locked = None;
         match self.run_select(connection, select, &work, &mut locked) {
             Ok(item) => Ok(Outcome::Item(item)),
-            Err(Blocked::Error(error)) => Err(error),
+            Err(Blocked::Error(error)) => {
+                if let Some(database) = &database {
+                    self.page_wanted(database, &error);
+                }
+                Err(error)
+            }
             Err(Blocked::Locked) => {
                 let database = locked.or(database).unwrap_or_else(|| DatabaseName::new("master"));
                 let here = self

@@ -6,6 +6,7 @@
 //! endpoint pages.
 
 mod permissions;
+mod suspect_pages;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ use crate::session::{PartnerRecord, WitnessRecord};
 use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
+pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
 
 /// Ids below are the product's own principals and endpoints.
 const FIRST_PRINCIPAL_ID: u32 = 257;
@@ -165,6 +167,7 @@ pub struct Catalog {
     permissions: BTreeMap<String, PermissionRow>,
     databases: BTreeMap<String, DatabaseEntry>,
     witnesses: BTreeMap<String, WitnessRecord>,
+    suspect_pages: BTreeMap<String, SuspectPage>,
     writes: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -198,6 +201,7 @@ impl Catalog {
             permissions: BTreeMap::new(),
             databases: BTreeMap::new(),
             witnesses: BTreeMap::new(),
+            suspect_pages: BTreeMap::new(),
             writes: Vec::new(),
         };
         let sa = Login {
@@ -246,6 +250,7 @@ impl Catalog {
                 "permission" => drop(catalog.permissions.insert(name, decode(key, value)?)),
                 "endpoint" => catalog.endpoint = Some(decode(key, value)?),
                 "database" => drop(catalog.databases.insert(name, decode(key, value)?)),
+                "suspect" => drop(catalog.suspect_pages.insert(name, decode(key, value)?)),
                 "witness" => drop(catalog.witnesses.insert(name, decode(key, value)?)),
                 _ => {
                     let reason = "this version knows no such kind of entry".to_owned();

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::{ConnectionId, DatabaseName, Event, Lsn, Now, RowChange, ServerAddress, Timestamp};
+use crate::types::{
+    ConnectionId, DamagedPage, DatabaseName, Event, Lsn, Now, PageKey, RowChange, ServerAddress, Timestamp,
+};
 
 /// What the driver drives: an instance, or a stand-in for one in a test.
 ///
@@ -240,6 +242,17 @@ pub enum DiskRequest {
         applied: Lsn,
         durable: bool,
     },
+    /// Give a page of the data file this content, durably: that of the log as far as `Redo` was asked for.
+    RestorePage {
+        database: DatabaseName,
+        page: PageKey,
+        rows: Vec<(i64, i64)>,
+    },
+    /// Read a page of the data file from the disk; answered `Damaged` if it is.
+    CheckPage {
+        database: DatabaseName,
+        page: PageKey,
+    },
     /// Write a new file durably; fails if it exists.
     WriteFile {
         path: String,
@@ -253,6 +266,8 @@ pub enum DiskRequest {
 #[derive(Debug, Clone, PartialEq)]
 pub enum DiskReply {
     Done,
+    /// Done, but for what concerned these pages of the data file: they are damaged.
+    Damaged(Vec<DamagedPage>),
     Database(DatabaseImage),
     File(Vec<u8>),
 }
@@ -264,6 +279,8 @@ pub struct DatabaseImage {
     /// `(table, key, value)`.
     pub rows: Vec<(String, i64, i64)>,
     pub applied: Lsn,
+    /// Pages whose rows are not among `rows`.
+    pub damaged: Vec<DamagedPage>,
     /// Where the log file begins, and its bytes to the end of the file (a torn tail included).
     pub log_start: Lsn,
     pub log: Vec<u8>,

@@ -178,6 +178,7 @@ impl Instance {
         database.links = Links::default();
         database.dials = [None, None];
         self.begin_session(name);
+        self.tell_damaged_pages(name);
         self.dials_changed = true;
     }
 
@@ -240,6 +241,9 @@ impl Instance {
                 SessionOutput::Harden(block) => self.harden(name, &block),
                 SessionOutput::Redo(block) => self.redo_on_mirror(name, &block),
                 SessionOutput::Truncate { to, undone } => self.revert(name, to, &undone),
+                SessionOutput::ReadPage { request, page, at } => self.read_page(name, request, page, at),
+                SessionOutput::RestorePage { page, image } => self.restore_page(name, page, &image),
+                SessionOutput::PageRepair { page, status } => self.on_page_repair(name, &page, status),
                 SessionOutput::CutClients { .. } => {
                     self.cut_clients(name);
                     self.forget_unacknowledged(name);

@@ -4,7 +4,7 @@ use super::Instance;
 use super::batch::{Then, Wait};
 use super::io::{DiskError, DiskReply, DiskRequest, DiskTicket, Output};
 use crate::error::{SqlError, msg};
-use crate::types::{ConnectionId, DatabaseName, Guid, InstanceEvent, Lsn, RoleSequence};
+use crate::types::{ConnectionId, DatabaseName, Guid, InstanceEvent, Lsn, PageKey, RoleSequence};
 
 /// Why a disk request was made.
 #[derive(Debug)]
@@ -53,6 +53,17 @@ pub(super) enum Purpose {
     /// The data file was taken back; the log is cut next.
     Undo {
         database: DatabaseName,
+    },
+    /// The partner wants this page.
+    PageCheck {
+        database: DatabaseName,
+        request: u64,
+        page: PageKey,
+        at: Lsn,
+    },
+    PageRestore {
+        database: DatabaseName,
+        page: PageKey,
     },
     LogTruncate {
         database: DatabaseName,
@@ -109,6 +120,7 @@ impl Instance {
                 to,
                 durable,
             } => {
+                self.note_damage(&database, &result);
                 self.must(result, "a data file write", |i| {
                     i.on_redone(&database, to);
                     if durable {
@@ -117,6 +129,7 @@ impl Instance {
                 });
             }
             Purpose::Checkpoint { database, to } => {
+                self.note_damage(&database, &result);
                 self.must(result, "a checkpoint", |i| {
                     i.on_checkpoint(&database, to);
                     i.resume(&Wait::Disk(asked));
@@ -124,7 +137,25 @@ impl Instance {
             }
             Purpose::LogDiscard => self.must(result, "giving up log", |_| {}),
             Purpose::Undo { database } => {
+                self.note_damage(&database, &result);
                 self.must(result, "a data file write", |i| i.on_undone(&database));
+            }
+            Purpose::PageCheck {
+                database,
+                request,
+                page,
+                at,
+            } => {
+                self.note_damage(&database, &result);
+                self.must(result, "a read of a page", |i| {
+                    i.on_page_checked(&database, request, page, at);
+                });
+            }
+            Purpose::PageRestore { database, page } => {
+                self.note_damage(&database, &result);
+                self.must(result, "the restore of a page", |i| {
+                    i.on_page_restored(&database, page)
+                });
             }
             Purpose::LogTruncate { database, to } => {
                 self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));

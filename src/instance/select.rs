@@ -5,6 +5,7 @@
 mod counters;
 mod endpoints;
 mod mirroring;
+mod pages;
 mod principals;
 
 use std::cell::RefCell;
@@ -14,10 +15,11 @@ use super::catalog::RecoveryModel;
 use super::database::tables::{Blocked, Transaction};
 use super::procedures::{MSDB, STATUS_TABLE};
 use super::views::{
-    CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow, DatabaseMirroringWitnessRow,
-    DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow, EndpointRow, Limits,
-    LogReuseWait, PerformanceCounterRow, PointRead, RecoveryModelShown, ServerPermissionRow,
-    ServerPrincipalRow, SystemViews, Table, TcpEndpointRow, TcpListenerStateRow, TraceRow, View, point_read,
+    AutoPageRepairRow, CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
+    DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
+    EndpointRow, Limits, LogReuseWait, PerformanceCounterRow, PointRead, RecoveryModelShown,
+    ServerPermissionRow, ServerPrincipalRow, SuspectPageRow, SystemViews, Table, TcpEndpointRow,
+    TcpListenerStateRow, TraceRow, View, point_read,
 };
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::Select;
@@ -146,6 +148,8 @@ impl SystemViews for Seen<'_> {
             View::DmTcpListenerStates => values(i.listener_rows(), TcpListenerStateRow::into_values),
             View::FnTraceGettable => values(i.trace.rows().cloned().collect(), TraceRow::into_values),
             View::DmOsPerformanceCounters => values(i.counter_rows(), PerformanceCounterRow::into_values),
+            View::DmDbMirroringAutoPageRepair => values(i.page_repair_rows(), AutoPageRepairRow::into_values),
+            View::SuspectPages => values(i.suspect_page_rows(), SuspectPageRow::into_values),
         })
     }
 

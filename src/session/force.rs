@@ -23,6 +23,8 @@ pub struct Situation {
     pub witness_connected: Option<bool>,
     /// The copy holds log of its own that was about to be rolled back.
     pub reverting: bool,
+    /// Pages of the copy are damaged, or wait for log that only the principal has.
+    pub damaged_pages: bool,
     /// It is about to take the role over anyway.
     pub taking_over: bool,
 }
@@ -31,6 +33,7 @@ pub struct Situation {
 pub fn may_force(situation: &Situation) -> Result<(), &'static Message> {
     match situation {
         s if s.role == PartnerRole::Principal || s.partner_connected => Err(&msg::CANNOT_FORCE),
+        s if s.damaged_pages => Err(&msg::CANNOT_FORCE),
         s if s.taking_over => Err(&msg::MIRROR_BUSY),
         s if s.witness_connected == Some(false) => Err(&msg::NEITHER_AVAILABLE),
         s if s.reverting => Err(&msg::FORCE_UNSAFE),
@@ -54,6 +57,7 @@ impl Partner {
                 .as_ref()
                 .map(|_| self.witness_up && self.witness_confirmed),
             reverting: self.record.reverting,
+            damaged_pages: self.has_damaged_pages(),
             taking_over: self.takeover.is_some(),
         };
         let refused = |message: &Message| match message.number {
@@ -120,6 +124,7 @@ mod tests {
                             partner_connected,
                             witness_connected,
                             reverting,
+                            damaged_pages: false,
                             taking_over: false,
                         };
                         let answer =

@@ -247,6 +247,7 @@ impl Partner {
                 self.note_witness(&configuration, out);
                 self.persist(record, Then::ConfigurationRecorded, out);
             }
+            (Pair::Established, Body::Page(page)) => self.on_page_message(page, out),
             (Pair::Established, Body::ProposeWitness { address }) => self.proposed = Some(address),
             (Pair::Established, Body::FailoverPrepare { end }) => self.on_prepare(end, log, out),
             (_, body) => self.note(format!("not expected from the principal now: {body:?}"), out),
@@ -404,7 +405,7 @@ impl Partner {
         if self.is_stalled() {
             return;
         }
-        if self.synchronize_at.is_some_and(|at| log.hardened() >= at) {
+        if self.repairs.is_empty() && self.synchronize_at.is_some_and(|at| log.hardened() >= at) {
             self.synchronize_at = None;
             let mut record = self.record.clone();
             record.synchronized = true;
@@ -465,6 +466,7 @@ impl Partner {
         out: &mut Outbox,
     ) {
         self.takeover = None;
+        self.repairs.start_over();
         self.disarm();
         self.gate = Gate::Open;
         self.prepared = false;

@@ -53,6 +53,9 @@
 //! The mirror records a new safety level first. While suspended, `StartSuspended` takes the place of `Start`: nothing is cut
 //! back. RESUME asks the mirror where its log stands and goes on with `Start` (`suspend`).
 //!
+//! **Damaged pages** (`repair`). A page that cannot be read is fetched from the other partner: the principal asks while the
+//! session is synchronized, the mirror suspends the session for it and has it resumed.
+//!
 //! **Forced service** (`force`). The mirror goes on alone under the next role sequence, suspended; a witness, if one is set,
 //! records that first and only while it does not see the principal. **Damage** (`principal`): a mirror that holds more of
 //! a principal's own log than it does itself is not cut back but takes over (`TakeOver`).
@@ -71,6 +74,7 @@ mod partner;
 mod principal;
 pub mod quorum;
 mod record;
+mod repair;
 mod safety;
 mod service;
 pub mod start;
@@ -84,11 +88,12 @@ use std::time::Duration;
 
 pub use partner::{Identity, Partner, Setting};
 pub use record::{PartnerRecord, WitnessRecord};
+pub use repair::PageImage;
 pub use witness::{Witness, WitnessInput, WitnessOutput};
 
 use crate::error::SqlError;
 use crate::log::LogBlock;
-use crate::types::{Event, Lsn, Safety, ServerAddress};
+use crate::types::{Event, Lsn, PageKey, RepairStatus, Safety, ServerAddress};
 use crate::wire::mirroring::Message;
 
 /// The ping interval π: how often a mirror that waits for the witness asks again. Source: S1, ours.
@@ -148,6 +153,26 @@ pub enum PartnerInput {
         ticket: Ticket,
     },
     Command(Command),
+    /// A page of the data file was found damaged.
+    PageDamaged {
+        page: PageKey,
+    },
+    /// Principal: a statement needed a damaged page and was refused.
+    PageWanted {
+        page: PageKey,
+    },
+    /// The answer to a `ReadPage`; `None` if the page is damaged here, too.
+    PageRead {
+        request: u64,
+        page: PageKey,
+        at: Lsn,
+        image: Option<PageImage>,
+    },
+    /// A `RestorePage` is done, or could not be.
+    PageRestored {
+        page: PageKey,
+        restored: bool,
+    },
     /// [`Partner::next_wake`] is due.
     Wake,
 }
@@ -204,6 +229,22 @@ pub enum SessionOutput {
     Truncate {
         to: Lsn,
         undone: Vec<LogBlock>,
+    },
+    /// Read this page from the disk, and its rows as far as the log is redone (at least to `at`), then `PageRead`.
+    ReadPage {
+        request: u64,
+        page: PageKey,
+        at: Lsn,
+    },
+    /// Give the damaged page this content, and what the log behind it makes of it, durably, then `PageRestored`.
+    RestorePage {
+        page: PageKey,
+        image: PageImage,
+    },
+    /// How the repair of a page stands.
+    PageRepair {
+        page: PageKey,
+        status: RepairStatus,
     },
     /// End every client connection that uses the database; nothing that waits is answered.
     CutClients {

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use super::command::Running;
 use super::mirror::{Opening, Takeover};
 use super::principal::Gate;
+use super::repair::Repairs;
 use super::{
     LinkLoss, Outbox, PartnerInput, PartnerRecord, ROLE_SEQUENCE_FIRST, SessionOutput,
     TIMEOUT_SECONDS_DEFAULT, Ticket,
@@ -95,6 +96,7 @@ pub struct Partner {
     /// The instance this partner was asked to reach before it becomes the witness.
     pub(super) proposed: Option<ServerAddress>,
 
+    pub(super) repairs: Repairs,
     pub(super) command: Option<Running>,
     step: Option<Step>,
     stalled: VecDeque<PartnerInput>,
@@ -316,6 +318,7 @@ impl Partner {
             told_hardened: Lsn::ZERO,
             told_redone: Lsn::ZERO,
             proposed: None,
+            repairs: Repairs::default(),
             command: None,
             step: None,
             stalled: VecDeque::new(),
@@ -650,7 +653,19 @@ impl Partner {
     fn apply(&mut self, now: Timestamp, input: PartnerInput, log: &mut Log, out: &mut Outbox) {
         match input {
             PartnerInput::PartnerUp => self.on_partner_up(now, log, out),
-            PartnerInput::PartnerDown { .. } => self.on_partner_down(now, out),
+            PartnerInput::PartnerDown { .. } => {
+                self.repairs.start_over();
+                self.on_partner_down(now, out);
+            }
+            PartnerInput::PageDamaged { page } => self.on_page_damaged(page, out),
+            PartnerInput::PageWanted { page } => self.on_page_wanted(&page, out),
+            PartnerInput::PageRead {
+                request,
+                page,
+                at,
+                image,
+            } => self.on_page_read(request, &page, at, image, out),
+            PartnerInput::PageRestored { page, restored } => self.on_page_restored(&page, restored, out),
             PartnerInput::WitnessUp => self.on_witness_up(now, out),
             PartnerInput::WitnessDown { .. } => self.on_witness_down(out),
             PartnerInput::FromPartner(message) => self.on_partner_message(now, message, log, out),
@@ -685,6 +700,7 @@ impl Partner {
             self.redo_hardened(log, out);
             self.on_mirror_progress(log, out);
         }
+        self.pursue_repairs(log, out);
     }
 
     fn on_persisted(&mut self, now: Timestamp, ticket: Ticket, log: &mut Log, out: &mut Outbox) {

@@ -330,6 +330,7 @@ impl Partner {
         out: &mut Outbox,
     ) {
         self.redo_asked = log.redone();
+        self.repairs.start_over();
         self.witness_veto = false;
         self.prepared = false;
         self.damaged = false;
@@ -442,6 +443,7 @@ impl Partner {
                 self.on_suspended_by_mirror(suspend_sequence, out);
             }
             (Pair::Established, Body::ResumeFrom { log: theirs }) => self.on_resume_from(theirs, log, out),
+            (Pair::Established, Body::Page(page)) => self.on_page_message(page, out),
             (Pair::Established, Body::WitnessReached { reached }) => {
                 self.on_witness_reached_by_mirror(reached, out);
             }

@@ -17,7 +17,8 @@ use crate::wire::mirroring::{Body, LogPosition};
 
 impl Partner {
     pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
-        if self.record.suspended {
+        // What the mirror suspended for a repair would be resumed by itself; a SUSPEND makes it last.
+        if self.record.suspended && !self.is_suspended_for_repair() {
             out.push(SessionOutput::CommandDone(Ok(())));
             return Ok(());
         }
@@ -48,6 +49,7 @@ impl Partner {
         if self.pair == Pair::Established {
             if by_mirror {
                 self.gate = Gate::Open;
+                self.attach(now, out);
             }
             match self.record.role {
                 PartnerRole::Principal => self.send_configuration(out),
@@ -139,6 +141,7 @@ impl Partner {
             .command
             .as_ref()
             .is_some_and(|c| matches!(c.kind, Kind::Resume));
+        let resuming = self.take_resuming() || resuming;
         if !resuming || !self.record.suspended {
             return;
         }

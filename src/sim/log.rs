@@ -57,6 +57,8 @@ fn level(event: &Event) -> Level {
             | SessionEvent::State { .. }
             | SessionEvent::Serving { .. }
             | SessionEvent::Takeover { .. }
+            | SessionEvent::PageDamaged { .. }
+            | SessionEvent::PageRepair { .. }
             | SessionEvent::LogReverted { .. }
             | SessionEvent::Configured { .. }
             | SessionEvent::Removed { .. }

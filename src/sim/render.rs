@@ -428,6 +428,36 @@ fn session(event: &SessionEvent) -> Option<String> {
                 format!("{does} role_sequence={role_sequence}: {reason}"),
             )
         }
+        SessionEvent::PageDamaged {
+            database,
+            page,
+            number,
+            error,
+        } => (
+            database,
+            format!("page (1:{number}) [{page}] cannot be read: {error}"),
+        ),
+        SessionEvent::PageRepair {
+            database,
+            page,
+            status,
+        } => (
+            database,
+            format!("repair of page [{page}]: {status:?}").to_lowercase(),
+        ),
+        SessionEvent::PageRequested {
+            database, page, at, ..
+        } => (
+            database,
+            format!("asks its partner for page [{page}] at LSN {at}"),
+        ),
+        SessionEvent::PageSent {
+            database, page, lsn, ..
+        } => (database, format!("sends page [{page}] as of LSN {lsn}")),
+        SessionEvent::ResumedByRepair { database, .. } => (
+            database,
+            "the mirror has its pages: the session is resumed".to_owned(),
+        ),
         SessionEvent::Note { database, text } => (database, text.clone()),
         SessionEvent::ActsOn { .. }
         | SessionEvent::LogGenerated { .. }

@@ -538,7 +538,13 @@ impl<S: Stage> Player<'_, S> {
             let query = format!("USE [{database}]; SELECT id, value FROM {CLIENT_TABLE}");
             let (replies, lost) = self.stage.batches(&on, &[query]).await;
             let error = lost.or_else(|| replies.iter().find_map(|r| r.error().map(ToString::to_string)));
+            // A page that is damaged and was not restored: what cannot be read is refused, which is right.
+            let damaged = replies
+                .iter()
+                .find_map(Reply::error)
+                .is_some_and(|e| e.number == 829);
             match error {
+                Some(_) if damaged => {}
                 None => {
                     let rows = replies.iter().flat_map(Reply::rows);
                     let table = rows.filter_map(|row| pair(row)).collect();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConnectionId, DatabaseName, EncryptionInUse, EndpointSettings, Guid, HeldCertificate, InstanceName,
-    LinkState, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, ServerAddress, Timestamp,
-    TransactionId,
+    LinkState, Lsn, MirroringState, PageError, PageKey, PartnerRole, RepairStatus, RoleSequence, Safety,
+    ServerAddress, Timestamp, TransactionId,
 };
 
 /// Who speaks. Ordered so that a trace can group by source.
@@ -451,6 +451,38 @@ pub enum SessionEvent {
     Redone {
         database: DatabaseName,
         to: Lsn,
+    },
+    /// A page of the data file (`number` in this copy) cannot be read.
+    PageDamaged {
+        database: DatabaseName,
+        page: PageKey,
+        number: u32,
+        error: PageError,
+    },
+    PageRepair {
+        database: DatabaseName,
+        page: PageKey,
+        status: RepairStatus,
+    },
+    /// A partner asked the other for a page that reflects the log at least up to `at`.
+    PageRequested {
+        database: DatabaseName,
+        page: PageKey,
+        request: u64,
+        at: Lsn,
+    },
+    /// It was sent as the log up to `lsn` makes it; the request asked for `at`.
+    PageSent {
+        database: DatabaseName,
+        page: PageKey,
+        request: u64,
+        at: Lsn,
+        lsn: Lsn,
+    },
+    /// The principal resumes the session that the mirror suspended (with this sequence) for a repair: it has its pages.
+    ResumedByRepair {
+        database: DatabaseName,
+        suspend_sequence: u32,
     },
     /// The principal told a client that its transaction committed. `state` is the session's state at that moment.
     CommitAcknowledged {

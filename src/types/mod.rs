@@ -8,6 +8,7 @@ mod event;
 mod held;
 mod id;
 mod lsn;
+mod page;
 mod permission;
 mod recovery_path;
 mod reply;
@@ -23,6 +24,7 @@ pub use event::{
 pub use held::{EndpointSettings, HeldCertificate};
 pub use id::{ConnectionId, DatabaseName, Guid, InstanceName, TransactionId};
 pub use lsn::Lsn;
+pub use page::{DamagedPage, PageError, PageKey, ROWS_PER_PAGE, RepairStatus};
 pub use permission::{Permission, SecurableClass};
 pub use recovery_path::{PathStep, RecoveryPath, STEPS_MAX};
 pub use reply::{Reply, ReplyItem, Value};

@@ -8,6 +8,7 @@
 use thiserror::Error;
 
 use super::compression::{self, Packed};
+use super::pages::PageMessage;
 use crate::types::{
     DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, RoleSequence, STEPS_MAX, Safety,
     ServerAddress,
@@ -107,6 +108,8 @@ pub enum Body {
         at: Lsn,
     },
     Synchronized,
+    /// Either way: of a damaged page.
+    Page(PageMessage),
 
     // Between the partners: commands
     /// Principal to mirror: record this configuration.
@@ -379,6 +382,7 @@ mod kind {
     pub const PROBE: u8 = 33;
     pub const DISCARDED: u8 = 40;
     pub const COMPRESSED_BLOCK: u8 = 41;
+    pub const PAGE: u8 = 42;
 }
 
 #[derive(Default)]
@@ -449,6 +453,10 @@ impl Writer {
                 }
             }
             Body::Discarded { to } => self.tagged_lsn(kind::DISCARDED, *to),
+            Body::Page(page) => {
+                self.u8(kind::PAGE);
+                page.encode(&mut self.out)?;
+            }
             Body::HardenedUpTo { lsn } => self.tagged_lsn(kind::HARDENED_UP_TO, *lsn),
             Body::RedoneUpTo { lsn } => self.tagged_lsn(kind::REDONE_UP_TO, *lsn),
             Body::Synchronize { at } => self.tagged_lsn(kind::SYNCHRONIZE, *at),
@@ -701,6 +709,7 @@ impl<'a> Reader<'a> {
                 }
             }
             kind::DISCARDED => Body::Discarded { to: self.lsn()? },
+            kind::PAGE => Body::Page(PageMessage::decode(std::mem::take(&mut self.rest))?),
             kind::HARDENED_UP_TO => Body::HardenedUpTo { lsn: self.lsn()? },
             kind::REDONE_UP_TO => Body::RedoneUpTo { lsn: self.lsn()? },
             kind::SYNCHRONIZE => Body::Synchronize { at: self.lsn()? },
@@ -1044,6 +1053,23 @@ mod tests {
         )
     }
 
+    fn page() -> impl Strategy<Value = PageMessage> {
+        let rows = prop::collection::vec(any::<(i64, i64)>(), 0..=crate::wire::pages::ROWS_MAX);
+        prop_oneof![
+            (any::<u64>(), text(), any::<i64>(), lsn()).prop_map(|(request, table, range, at)| {
+                let page = crate::types::PageKey { table, range };
+                PageMessage::Request { request, page, at }
+            }),
+            (any::<u64>(), lsn(), rows).prop_map(|(request, lsn, rows)| PageMessage::Image {
+                request,
+                lsn,
+                rows
+            }),
+            any::<u64>().prop_map(|request| PageMessage::Failed { request }),
+            any::<u32>().prop_map(|suspend_sequence| PageMessage::AllHere { suspend_sequence }),
+        ]
+    }
+
     fn body() -> impl Strategy<Value = Body> {
         let denial = prop_oneof![
             Just(Denial::PrincipalConnected),
@@ -1093,6 +1119,7 @@ mod tests {
                 frame: vec![byte; length]
             }),
             lsn().prop_map(|to| Body::Discarded { to }),
+            page().prop_map(Body::Page),
             lsn().prop_map(|lsn| Body::HardenedUpTo { lsn }),
             lsn().prop_map(|lsn| Body::RedoneUpTo { lsn }),
             lsn().prop_map(|at| Body::Synchronize { at }),

@@ -10,5 +10,6 @@ mod compression;
 pub mod frame;
 pub mod login;
 pub mod mirroring;
+pub mod pages;
 
 pub use frame::{DecodeError, FrameDecoder, FrameType, MESSAGE_BYTES_MAX, Protocol};

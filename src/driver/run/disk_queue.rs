@@ -138,11 +138,13 @@ fn size(request: &DiskRequest) -> usize {
             .sum(),
         DiskRequest::CreateDatabase { rows, .. } => rows.len() * ROW,
         DiskRequest::Redo { changes, .. } => changes.len() * ROW,
+        DiskRequest::RestorePage { rows, .. } => rows.len() * ROW,
         DiskRequest::AppendLog { bytes, .. } | DiskRequest::WriteFile { bytes, .. } => bytes.len(),
         DiskRequest::OpenDatabase { .. }
         | DiskRequest::DropDatabase { .. }
         | DiskRequest::TruncateLog { .. }
         | DiskRequest::DiscardLog { .. }
+        | DiskRequest::CheckPage { .. }
         | DiskRequest::ReadFile { .. } => 0,
     }
 }

@@ -1,168 +1,59 @@
-//! The redb databases: `master` with its named entries, and a user database's data file with its rows.
+//! A user database's data file: its rows up to its applied LSN, on pages.
 //!
-//! redb writes through `StorageBackend` on the `Disk` seam. A file that was altered behind its back is found by a check
-//! of all its pages at open; where redb panics on one nevertheless, the panic is caught here and becomes `Damaged`
-//! (the panic hook still prints it). A handle whose write failed is closed and opened again at the next use.
+//! What need not be durable waits in memory for the next write that must be: one change of the pages instead of many. A
+//! file whose write failed is opened again at the next use, which finds the old pages or the new ones.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use redb::{
-    Builder, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
-    WriteTransaction,
-};
-
-use crate::driver::disk::{Disk, DiskFile};
+use super::page_file::{Change, Content, PageFile};
+use crate::driver::disk::Disk;
 use crate::instance::io::DiskError;
-use crate::types::{Lsn, RowChange};
+use crate::types::{DamagedPage, Lsn, PageKey, RowChange};
 
-use super::disk_error;
-
-/// Cache of one redb database. A run with three instances of a few databases has to fit into 32 MiB.
-const CACHE_BYTES: usize = 256 * 1024;
-
-const ENTRIES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("entries");
-const ROWS: TableDefinition<'_, (&str, i64), i64> = TableDefinition::new("rows");
-const TABLES: TableDefinition<'_, &str, ()> = TableDefinition::new("tables");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-const APPLIED: &str = "applied";
-
-/// The entries of `master`: name and content.
-pub type Entries = Vec<(String, Vec<u8>)>;
-
-/// `master.mdf`.
-pub struct MasterFile<D: Disk>(RedbFile<D>);
-
-impl<D: Disk> MasterFile<D> {
-    /// Open it, or create it durably, and read all entries, by key.
-    ///
-    /// While `master` is being created a second file says so: a damaged `master` is an error, but one that a crash left
-    /// half made is made again.
-    pub fn open_or_create(disk: &D, name: &str) -> Result<(Self, Entries), DiskError> {
-        let unfinished = format!("{name}.unfinished");
-        let mut file = match disk.open(&unfinished) {
-            Ok(_) => {
-                remove_if_present(disk, name)?;
-                Self::create(disk, name, &unfinished)?
-            }
-            Err(e) if e.kind() == io::ErrorKind::NotFound => match RedbFile::open(disk, name) {
-                Err(DiskError::NotFound(_)) => {
-                    let failed = |e| disk_error("create", &unfinished, &e);
-                    disk.create(&unfinished).map_err(failed)?;
-                    disk.sync_dir().map_err(failed)?;
-                    Self::create(disk, name, &unfinished)?
-                }
-                other => other?,
-            },
-            Err(e) => return Err(disk_error("open", &unfinished, &e)),
-        };
-        let entries = file.read(|tx| {
-            let table = tx.open_table(ENTRIES)?;
-            let mut entries = Vec::new();
-            for entry in table.iter()? {
-                let (key, value) = entry?;
-                entries.push((key.value().to_owned(), value.value().to_vec()));
-            }
-            Ok(entries)
-        })?;
-        Ok((MasterFile(file), entries))
-    }
-
-    fn create(disk: &D, name: &str, unfinished: &str) -> Result<RedbFile<D>, DiskError> {
-        let failed = |e| disk_error("create", name, &e);
-        let mut file = RedbFile::create(disk, name)?;
-        file.write(|tx| {
-            tx.open_table(ENTRIES)?;
-            Ok(())
-        })?;
-        disk.sync_dir().map_err(failed)?;
-        disk.remove(unfinished).map_err(failed)?;
-        disk.sync_dir().map_err(failed)?;
-        Ok(file)
-    }
-
-    /// Write or remove entries in one durable transaction.
-    pub fn write(&mut self, writes: &[(String, Option<Vec<u8>>)]) -> Result<(), DiskError> {
-        self.0.write(|tx| {
-            let mut table = tx.open_table(ENTRIES)?;
-            for (key, value) in writes {
-                match value {
-                    Some(value) => table.insert(key.as_str(), value.as_slice())?,
-                    None => table.remove(key.as_str())?,
-                };
-            }
-            Ok(())
-        })
-    }
-}
-
-/// `<name>.mdf`: the rows of a database up to its applied LSN.
-///
-/// What need not be durable waits in memory for the next write that must be: one transaction instead of many.
+/// `<name>.mdf`.
 pub struct DataFile<D: Disk> {
-    file: RedbFile<D>,
+    disk: D,
+    name: String,
+    /// `None` after a failure, until the next use opens it again.
+    file: Option<PageFile<D::File>>,
     waiting: Waiting,
+    /// Damaged pages that were found when the file was opened again, to be told with the next answer.
+    found: Vec<DamagedPage>,
 }
 
 /// What was applied and not written yet.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Waiting {
     tables: BTreeSet<String>,
-    /// The last value of each row, by table and key; `None` if it was removed.
-    rows: BTreeMap<(String, i64), Option<i64>>,
+    /// The last value of each row, by page and key; `None` if it was removed.
+    rows: BTreeMap<PageKey, BTreeMap<i64, Option<i64>>>,
     applied: Option<Lsn>,
-}
-
-/// What a data file holds.
-pub struct Content {
-    pub tables: Vec<String>,
-    /// `(table, key, value)`.
-    pub rows: Vec<(String, i64, i64)>,
-    pub applied: Lsn,
 }
 
 impl<D: Disk> DataFile<D> {
     /// Create an empty file; neither its content nor its name is durable before `apply` and `sync_dir`.
     pub fn create(disk: &D, name: &str) -> Result<Self, DiskError> {
-        RedbFile::create(disk, name).map(DataFile::new)
+        let file = PageFile::create(disk, name)?;
+        Ok(DataFile::new(disk, name, file))
     }
 
     pub fn open(disk: &D, name: &str) -> Result<(Self, Content), DiskError> {
-        let mut file = RedbFile::open(disk, name)?;
-        let content = file.read(|tx| {
-            let mut tables = Vec::new();
-            for entry in tx.open_table(TABLES)?.iter()? {
-                tables.push(entry?.0.value().to_owned());
-            }
-            let mut rows = Vec::new();
-            for entry in tx.open_table(ROWS)?.iter()? {
-                let (key, value) = entry?;
-                let (table, id) = key.value();
-                rows.push((table.to_owned(), id, value.value()));
-            }
-            let applied = tx
-                .open_table(META)?
-                .get(APPLIED)?
-                .map_or(Lsn::ZERO, |lsn| Lsn::new(lsn.value()));
-            Ok(Content {
-                tables,
-                rows,
-                applied,
-            })
-        })?;
-        Ok((DataFile::new(file), content))
+        let (file, content) = PageFile::open(disk, name)?;
+        Ok((DataFile::new(disk, name, file), content))
     }
 
-    fn new(file: RedbFile<D>) -> Self {
+    fn new(disk: &D, name: &str, file: PageFile<D::File>) -> Self {
         DataFile {
-            file,
+            disk: disk.clone(),
+            name: name.to_owned(),
+            file: Some(file),
             waiting: Waiting::default(),
+            found: Vec::new(),
         }
     }
 
     /// Add tables and take others away, apply row changes and set the applied LSN, all or nothing. Unless `durable`, a
-    /// crash may undo it.
+    /// crash may undo it. The pages that were found damaged meanwhile; nothing is changed on those.
     pub fn apply(
         &mut self,
         tables: &[String],
@@ -170,48 +61,77 @@ impl<D: Disk> DataFile<D> {
         changes: &[RowChange],
         applied: Lsn,
         durable: bool,
-    ) -> Result<(), DiskError> {
+    ) -> Result<Vec<DamagedPage>, DiskError> {
         if !durable && dropped.is_empty() {
             self.waiting.add(tables, changes, applied);
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let waiting = &self.waiting;
-        self.file.write(|tx| {
-            let mut known = tx.open_table(TABLES)?;
-            for table in waiting.tables.iter().chain(tables) {
-                known.insert(table.as_str(), ())?;
-            }
-            for table in dropped {
-                known.remove(table.as_str())?;
-            }
-            let earlier = waiting
-                .rows
-                .iter()
-                .map(|((table, key), after)| (table, *key, *after));
-            let now = changes
-                .iter()
-                .map(|change| (&change.table, change.key, change.after));
-            let mut rows = tx.open_table(ROWS)?;
-            for (table, key, after) in earlier.chain(now) {
-                let row = (table.as_str(), key);
-                match after {
-                    Some(value) => rows.insert(row, value)?,
-                    None => rows.remove(row)?,
-                };
-            }
-            tx.open_table(META)?.insert(APPLIED, applied.get())?;
-            Ok(())
-        })?;
-        self.waiting = Waiting::default();
-        Ok(())
+        // A request that fails is void, and what waited before it waits on.
+        let mut all = self.waiting.clone();
+        all.add(tables, changes, applied);
+        self.write(&all, applied, dropped, BTreeMap::new())
     }
 
     /// Write what waits.
     pub fn settle(&mut self) -> Result<(), DiskError> {
         match self.waiting.applied {
-            Some(applied) => self.apply(&[], &[], &[], applied, true),
+            Some(applied) => {
+                let waiting = self.waiting.clone();
+                self.write(&waiting, applied, &[], BTreeMap::new()).map(drop)
+            }
             None => Ok(()),
         }
+    }
+
+    /// Give a page a whole new content, which reflects the log as far as everything applied before. Durable.
+    pub fn restore(&mut self, key: &PageKey, rows: Vec<(i64, i64)>) -> Result<Vec<DamagedPage>, DiskError> {
+        let applied = match self.waiting.applied {
+            Some(applied) => applied,
+            None => self.file()?.applied(),
+        };
+        let restored = BTreeMap::from([(key.clone(), rows)]);
+        let waiting = self.waiting.clone();
+        let mut found = self.write(&waiting, applied, &[], restored)?;
+        found.retain(|page| page.key != *key);
+        Ok(found)
+    }
+
+    /// Read one page as it is on the disk. The page, if it is damaged.
+    pub fn check(&mut self, key: &PageKey) -> Result<Vec<DamagedPage>, DiskError> {
+        Ok(self.file()?.check(key)?.into_iter().collect())
+    }
+
+    fn write(
+        &mut self,
+        waiting: &Waiting,
+        applied: Lsn,
+        dropped: &[String],
+        restored: BTreeMap<PageKey, Vec<(i64, i64)>>,
+    ) -> Result<Vec<DamagedPage>, DiskError> {
+        self.file()?;
+        // Taken out: after a failure it is opened again.
+        let mut file = self.file.take().expect("it was opened just now");
+        let change = Change {
+            created: waiting.tables.iter().map(String::as_str).collect(),
+            dropped: dropped.iter().map(String::as_str).collect(),
+            rows: waiting.rows(),
+            restored,
+            applied,
+        };
+        let mut damaged = std::mem::take(&mut self.found);
+        damaged.extend(file.write(&change)?);
+        self.file = Some(file);
+        self.waiting = Waiting::default();
+        Ok(damaged)
+    }
+
+    fn file(&mut self) -> Result<&mut PageFile<D::File>, DiskError> {
+        if self.file.is_none() {
+            let (file, content) = PageFile::open(&self.disk, &self.name)?;
+            self.file = Some(file);
+            self.found = content.damaged;
+        }
+        Ok(self.file.as_mut().expect("it was opened just now"))
     }
 }
 
@@ -219,164 +139,22 @@ impl Waiting {
     fn add(&mut self, tables: &[String], changes: &[RowChange], applied: Lsn) {
         self.tables.extend(tables.iter().cloned());
         for change in changes {
-            self.rows.insert((change.table.clone(), change.key), change.after);
+            let page = self
+                .rows
+                .entry(PageKey::of(&change.table, change.key))
+                .or_default();
+            page.insert(change.key, change.after);
         }
         self.applied = Some(applied);
     }
-}
 
-/// One redb database on one file of the disk.
-struct RedbFile<D: Disk> {
-    disk: D,
-    name: String,
-    /// `None` after a failure, until the next use opens it again.
-    database: Option<redb::Database>,
-}
-
-impl<D: Disk> RedbFile<D> {
-    fn create(disk: &D, name: &str) -> Result<Self, DiskError> {
-        let file = disk.create(name).map_err(|e| disk_error("create", name, &e))?;
-        let database = guarded("create", name, || {
-            Ok(Builder::new()
-                .set_cache_size(CACHE_BYTES)
-                .create_with_backend(Backend(file))?)
-        })?;
-        Ok(RedbFile {
-            disk: disk.clone(),
-            name: name.to_owned(),
-            database: Some(database),
-        })
-    }
-
-    fn open(disk: &D, name: &str) -> Result<Self, DiskError> {
-        Ok(RedbFile {
-            disk: disk.clone(),
-            name: name.to_owned(),
-            database: Some(open_redb(disk, name)?),
-        })
-    }
-
-    /// One durable transaction.
-    fn write(
-        &mut self,
-        change: impl FnOnce(&WriteTransaction) -> Result<(), redb::Error>,
-    ) -> Result<(), DiskError> {
-        self.with("write", |database| {
-            let transaction = database.begin_write()?;
-            change(&transaction)?;
-            Ok(transaction.commit()?)
-        })
-    }
-
-    fn read<T>(
-        &mut self,
-        query: impl FnOnce(&ReadTransaction) -> Result<T, redb::Error>,
-    ) -> Result<T, DiskError> {
-        self.with("read", |database| query(&database.begin_read()?))
-    }
-
-    fn with<T>(
-        &mut self,
-        operation: &str,
-        act: impl FnOnce(&redb::Database) -> Result<T, redb::Error>,
-    ) -> Result<T, DiskError> {
-        let database = match self.database.take() {
-            Some(database) => database,
-            None => open_redb(&self.disk, &self.name)?,
+    fn rows(&self) -> BTreeMap<PageKey, Vec<(i64, Option<i64>)>> {
+        let page = |(key, rows): (&PageKey, &BTreeMap<i64, Option<i64>>)| {
+            (
+                key.clone(),
+                rows.iter().map(|(key, value)| (*key, *value)).collect(),
+            )
         };
-        // The handle moves in: after a failure it is closed inside the guard, where a second panic is caught too.
-        let (database, value) = guarded(operation, &self.name, move || {
-            let value = act(&database)?;
-            Ok((database, value))
-        })?;
-        self.database = Some(database);
-        Ok(value)
-    }
-}
-
-fn remove_if_present<D: Disk>(disk: &D, name: &str) -> Result<(), DiskError> {
-    match disk.remove(name) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(disk_error("remove", name, &e)),
-        _ => Ok(()),
-    }
-}
-
-fn open_redb<D: Disk>(disk: &D, name: &str) -> Result<redb::Database, DiskError> {
-    let failed = |e: io::Error| disk_error("open", name, &e);
-    let file = disk.open(name).map_err(failed)?;
-    if file.is_empty().map_err(failed)? {
-        // redb would take it for a new database.
-        return Err(DiskError::Damaged(name.to_owned(), "it is empty".to_owned()));
-    }
-    guarded("open", name, || {
-        Ok(Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create_with_backend(Backend(file))?)
-    })
-}
-
-/// Call into redb: its errors become ours, and so do its panics.
-fn guarded<T>(
-    operation: &str,
-    name: &str,
-    act: impl FnOnce() -> Result<T, redb::Error>,
-) -> Result<T, DiskError> {
-    match catch_unwind(AssertUnwindSafe(act)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(redb_error(operation, name, error)),
-        Err(_) => Err(DiskError::Damaged(
-            name.to_owned(),
-            format!("its pages contradict each other (found by {operation})"),
-        )),
-    }
-}
-
-fn redb_error(operation: &str, name: &str, error: redb::Error) -> DiskError {
-    match error {
-        redb::Error::Io(e)
-            if e.kind() == io::ErrorKind::InvalidData || e.kind() == io::ErrorKind::UnexpectedEof =>
-        {
-            DiskError::Damaged(name.to_owned(), e.to_string())
-        }
-        // Not `NotFound` or `AlreadyExists`: the file is open, so those would be about something else.
-        redb::Error::Io(e) if e.kind() == io::ErrorKind::StorageFull => {
-            DiskError::Full(format!("{operation} {name}"))
-        }
-        redb::Error::Io(e) => DiskError::Io(format!("{operation} {name}: {e}")),
-        redb::Error::Corrupted(text) => DiskError::Damaged(name.to_owned(), text),
-        error @ (redb::Error::TableDoesNotExist(_)
-        | redb::Error::TableTypeMismatch { .. }
-        | redb::Error::TypeDefinitionChanged { .. }
-        | redb::Error::TableIsMultimap(_)
-        | redb::Error::UpgradeRequired(_)
-        | redb::Error::RepairAborted) => DiskError::Damaged(name.to_owned(), error.to_string()),
-        error => DiskError::Io(format!("{operation} {name}: {error}")),
-    }
-}
-
-/// A file of the disk as redb sees it.
-#[derive(Debug)]
-struct Backend<F>(F);
-
-impl<F: DiskFile> StorageBackend for Backend<F> {
-    fn len(&self) -> io::Result<u64> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.0.read_exact_at(out, offset)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.0.write_all_at(data, offset)
+        self.rows.iter().map(page).collect()
     }
 }

@@ -1,14 +1,17 @@
 //! Carries out the core's disk requests over the `Disk` seam, one at a time, in order.
 //!
-//! `master` is a redb database in `master.mdf`. A user database has a redb data file, `<name>.mdf`, and a log file,
-//! `<name>.ldf` (`log_file`). Backups and certificates live under `files/` (`names`). The log file is what makes a
+//! `master` is a redb database in `master.mdf`. A user database has a data file of pages, `<name>.mdf` (`page_file`), and a
+//! log file, `<name>.ldf` (`log_file`). Backups and certificates live under `files/` (`names`). The log file is what makes a
 //! database exist: it is created last and removed first, so that a crash at any point of `CreateDatabase` or
 //! `DropDatabase` leaves the whole database or none. Whatever a successful reply confirms has been synced, except a
 //! `Redo` that is not `durable`. Source: ours.
 
 mod data_file;
 mod log_file;
+mod master_file;
 mod names;
+mod page;
+mod page_file;
 
 #[cfg(test)]
 mod tests;
@@ -16,14 +19,15 @@ mod tests;
 use std::collections::BTreeMap;
 use std::io;
 
-pub use data_file::Entries;
-use data_file::{DataFile, MasterFile};
+use data_file::DataFile;
 use log_file::LogFile;
+pub use master_file::Entries;
+use master_file::MasterFile;
 pub use names::user_file;
 
 use crate::driver::disk::{Disk, DiskFile};
 use crate::instance::io::{DatabaseImage, DiskError, DiskReply, DiskRequest};
-use crate::types::{DatabaseName, Lsn, RowChange};
+use crate::types::{DamagedPage, DatabaseName, Lsn, RowChange};
 
 const MASTER: &str = "master.mdf";
 
@@ -60,6 +64,10 @@ impl<D: Disk> Store<D> {
     /// on the disk cannot be known by trying once more).
     pub fn carry_out(&mut self, request: DiskRequest) -> Result<DiskReply, DiskError> {
         let done = |()| DiskReply::Done;
+        let found = |pages: Vec<DamagedPage>| match pages.is_empty() {
+            true => DiskReply::Done,
+            false => DiskReply::Damaged(pages),
+        };
         match request {
             DiskRequest::Master { writes } => self.master.write(&writes).map(done),
             DiskRequest::CreateDatabase {
@@ -88,8 +96,12 @@ impl<D: Disk> Store<D> {
             } => {
                 let data = &mut self.opened(&database)?.data;
                 data.apply(&tables, &dropped, &changes, applied, durable)
-                    .map(done)
+                    .map(found)
             }
+            DiskRequest::RestorePage { database, page, rows } => {
+                self.opened(&database)?.data.restore(&page, rows).map(found)
+            }
+            DiskRequest::CheckPage { database, page } => self.opened(&database)?.data.check(&page).map(found),
             DiskRequest::WriteFile { path, bytes } => self.write_file(&path, &bytes).map(done),
             DiskRequest::ReadFile { path } => self.read_file(&path).map(DiskReply::File),
         }
@@ -146,6 +158,7 @@ impl<D: Disk> Store<D> {
             tables: content.tables,
             rows: content.rows,
             applied: content.applied,
+            damaged: content.damaged,
             log_start: log.start(),
             log: log_bytes,
         };

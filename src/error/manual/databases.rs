@@ -14,6 +14,14 @@ manual! {
         "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops."
         ["Look at the disk: errors, space, cables.", "Start the instance again; recovery says what the disk has kept.",
          "Restore from a backup, or remove and re-establish mirroring, if the database does not open."];
+    824 Documented [Instance]
+        "A page of a data file was read and is not what was written: its checksum, or its number, is wrong. Its rows are not used any more."
+        ["If the database is mirrored and the partners are connected: wait for 1461; the page is fetched from the partner.",
+         "Otherwise restore the database from backups.", "Look at the disk."];
+    829 Documented [Statement, Client]
+        "The rows lie on a page that was found damaged and is not restored yet."
+        ["Look for 824, 1432, 1461 and 1481 in the log.", "Try again after 1461.",
+         "If the database is not mirrored: restore it from backups."];
     911 Documented [Statement, Client]
         "The instance has no database of this name."
         ["Compare the name.", "Make sure that the statement runs on the right instance."];
@@ -49,6 +57,9 @@ manual! {
     3035 Documented [Statement]
         "There is no full backup that the differential one could build on."
         ["Take a full backup first: BACKUP DATABASE without DIFFERENTIAL.", "A backup taken just before a crash may be forgotten: take it again."];
+    3043 Documented [Statement]
+        "A page of the data file cannot be read, so that a backup would not be one of the whole database."
+        ["Wait until the partner has repaired it (1461), if the database is mirrored.", "Otherwise restore from the backups there are."];
     3117 Documented [Statement]
         "The database is not waiting for backups: it was recovered, or never restored."
         ["Restore the full backup WITH NORECOVERY first."];

@@ -121,8 +121,7 @@ manual! {
         ["Bring one of them up.", "Look at 1479, 1474 and 9642 in the log: links, certificates, logins."];
     1432 Documented [Principal, Mirror]
         "A damaged page is being fetched from the partner."
-        []
-        not_raised 10 false "Pages are not repaired in this version; damage is found when the database is opened.";
+        ["Wait for 1461 or 1481.", "Look at the disk that damaged it: 824 names the page."];
     1433 Documented [Statement]
         "One of the three was lost while the witness was set, so they may have recorded different things."
         ["Look at mirroring_witness_name on both partners and at sys.database_mirroring_witnesses on the witness.", "Run the statement again."];
@@ -196,11 +195,11 @@ manual! {
         not_raised 17 true "An error of the disk ends the instance here; the session shows DISCONNECTED.";
     1454 Documented [Principal, Mirror]
         "This partner ran into an error, and the session will be suspended."
-        ["Look at the entry before it."]
-        not_raised 17 true "An error of the disk ends the instance here; the session shows DISCONNECTED.";
+        ["Look at the entry before it: the page that cannot be read.",
+         "After 1461 the session resumes by itself; after 1481 it stays suspended until RESUME."];
     1455 Documented [Statement]
-        "Service can be forced only on a mirror that has lost its principal, and only if the witness, where one is set, has lost it, too."
-        ["Run it on the mirror.", "If the principal is up and connected, use SET PARTNER FAILOVER there."];
+        "Service can be forced only on a mirror that has lost its principal, and only if the witness, where one is set, has lost it, too; and not while pages of its copy are damaged."
+        ["Run it on the mirror.", "After 824: bring the principal up, so that the pages can be repaired; or remove mirroring and restore the copy with recovery.", "If the principal is up and connected, use SET PARTNER FAILOVER there."];
     1456 Documented [Statement]
         "The command could not be sent to the other instance; nothing was changed."
         ["Look at the link: 1474 and 1479 in the log."]
@@ -212,7 +211,7 @@ manual! {
     1458 Documented [Principal]
         "The principal could not send a page, and the session is suspended."
         ["Look at the disk."]
-        not_raised 17 true "Log is sent, not pages.";
+        not_raised 17 true "A page that cannot be read is answered with a failure, and the mirror stays suspended.";
     1459 Documented [Instance]
         "The metadata of the session cannot be read or written."
         ["Remove mirroring and set it up again."]
@@ -222,8 +221,7 @@ manual! {
         ["Look at mirroring_partner_name there.", "SET PARTNER OFF there if that session is an old one."];
     1461 Documented [Principal, Mirror]
         "A damaged page was repaired from the partner."
-        []
-        not_raised 10 false "Pages are not repaired in this version; damage is found when the database is opened.";
+        ["Look at the disk that damaged it.", "msdb.dbo.suspect_pages and sys.dm_db_mirroring_auto_page_repair list such pages."];
     1462 Documented [Mirror]
         "Redo failed, and the session cannot go on."
         ["Remove mirroring, restore the mirror, set it up again."]
@@ -289,8 +287,8 @@ manual! {
         ["Automatic: look why the former principal was lost, in its log and for 1479 here."];
     1481 Documented [Principal, Mirror]
         "A damaged page could not be repaired from the partner."
-        ["Look at the link."]
-        not_raised 10 false "Pages are not repaired in this version; damage is found when the database is opened.";
+        ["Look at the log of the partner: its copy of the page is damaged as well (824), or it could not send it.",
+         "On the mirror: RESUME tries again.", "Otherwise restore the database from backups and set mirroring up again."];
     1487 Documented [Mirror]
         "Redo starts with several threads."
         []

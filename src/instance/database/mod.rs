@@ -4,11 +4,13 @@
 //! hardened the block it is written to the data file; when the session says so it is acknowledged and unlocked.
 
 pub mod backup;
+pub mod pages;
 pub mod tables;
 mod truncation;
 
 use std::collections::VecDeque;
 
+use pages::Pages;
 use tables::{Tables, Transaction};
 
 use super::Instance;
@@ -50,6 +52,7 @@ pub struct Database {
     pub dials: [Option<ServerAddress>; 2],
     /// Why the database cannot be trusted, if it cannot.
     pub suspect: Option<String>,
+    pub pages: Pages,
     /// What was found behind the last good block of the log when it was read, and will be overwritten.
     pub tail_cut: Option<String>,
     /// The rows in memory reflect the log up to here.
@@ -94,6 +97,7 @@ impl Database {
             timeout_applied: 0,
             dials: [None, None],
             suspect: None,
+            pages: Pages::default(),
             tail_cut: None,
             tables_at: start,
             redo_asked: start,
@@ -190,6 +194,9 @@ pub type Rows = Vec<(String, i64, i64)>;
 /// # Errors
 /// Why they cannot be trusted.
 pub fn recover(image: &DatabaseImage) -> Result<(Lsn, Rows), String> {
+    if let Some(page) = image.damaged.first() {
+        return Err(format!("page (1:{}): {}", page.page, page.error));
+    }
     let database = Database::open(DatabaseName::new("copy"), image)?;
     Ok((database.log.end(), database.tables.rows()))
 }
@@ -649,8 +656,12 @@ impl Instance {
     }
 
     pub(super) fn on_database_opened(&mut self, name: &DatabaseName, result: Result<DiskReply, DiskError>) {
+        let mut damaged_pages = Vec::new();
         let opened = match result {
-            Ok(DiskReply::Database(image)) => Database::open(name.clone(), &image),
+            Ok(DiskReply::Database(image)) => {
+                damaged_pages.clone_from(&image.damaged);
+                Database::open(name.clone(), &image)
+            }
             Ok(_) => Err("its files were not read".to_owned()),
             Err(error) => Err(error.to_string()),
         };
@@ -687,6 +698,9 @@ impl Instance {
         self.databases.insert(name.as_str().to_lowercase(), database);
         self.write_back(name);
         self.after_session(name);
+        for page in damaged_pages {
+            self.page_damaged(name, page);
+        }
         self.opening -= 1;
         if self.opening == 0 {
             self.open_doors();

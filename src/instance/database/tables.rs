@@ -5,10 +5,12 @@
 //! is acknowledged its rows stay locked, so nobody reads what may still be undone. Source: ours (the product's storage
 //! engine is not what this project models).
 
+mod pages;
+
 use std::collections::BTreeMap;
 
 use crate::error::{SqlError, msg};
-use crate::types::{Lsn, RowChange};
+use crate::types::{Lsn, PageKey, RowChange};
 
 fn fold(name: &str) -> String {
     name.to_lowercase()
@@ -59,6 +61,8 @@ pub struct Tables {
     locks: BTreeMap<(String, i64), Lsn>,
     /// Tables that such commits created, likewise.
     created: BTreeMap<String, Lsn>,
+    /// Pages whose rows are lost, and what who wants one is told.
+    closed: BTreeMap<PageKey, SqlError>,
 }
 
 impl Tables {
@@ -227,7 +231,10 @@ impl Transaction {
         match own {
             Some(change) => Ok(change.after),
             None if tables.is_locked(table, key) => Err(Blocked::Locked),
-            None => Ok(tables.get(table, key)),
+            None => {
+                tables.check_row(table, key)?;
+                Ok(tables.get(table, key))
+            }
         }
     }
 
@@ -266,6 +273,7 @@ impl Transaction {
         if tables.is_table_locked(table) {
             return Err(Blocked::Locked);
         }
+        tables.check_table(table)?;
         let mut keys: std::collections::BTreeSet<i64> = tables
             .scan(table)
             .map(|rows| rows.keys().copied().collect())

@@ -33,6 +33,13 @@ impl Instance {
         let (Some(entry), Some(database)) = (entry, self.database(name.as_str())) else {
             return Err(msg::DATABASE_MISSING.with(&[&name]));
         };
+        if let Some(page) = database
+            .pages
+            .damaged()
+            .filter(|_| backup.kind != ast::BackupKind::Log)
+        {
+            return Err(msg::BACKUP_DAMAGED_PAGE.with(&[&name, &page.page]));
+        }
         let known = database.backup_point();
         let (file, point) = match backup.kind {
             ast::BackupKind::Database => full_backup(database, known),

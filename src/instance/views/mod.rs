@@ -12,6 +12,7 @@ mod endpoints;
 mod expression;
 mod functions;
 mod listeners;
+mod pages;
 mod point_read;
 mod query;
 mod scope;
@@ -33,6 +34,7 @@ pub use endpoints::{
     DatabaseMirroringEndpointRow, EndpointRow, PROTOCOL_TCP, TYPE_DATABASE_MIRRORING, TcpEndpointRow,
 };
 pub use listeners::{LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL, TcpListenerStateRow};
+pub use pages::{AutoPageRepairRow, SuspectPageRow};
 pub use point_read::{PointRead, point_read};
 pub use query::{Limits, QueryEngine};
 pub use security::{CertificateRow, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow};
@@ -62,6 +64,9 @@ pub enum View {
     /// A function in the product, asked for with the name of a trace.
     FnTraceGettable,
     DmOsPerformanceCounters,
+    DmDbMirroringAutoPageRepair,
+    /// A table of `msdb` in the product.
+    SuspectPages,
 }
 
 /// The rows of a user table.
@@ -121,7 +126,7 @@ pub trait SystemViews {
 }
 
 impl View {
-    pub const ALL: [View; 14] = [
+    pub const ALL: [View; 16] = [
         View::Endpoints,
         View::TcpEndpoints,
         View::DatabaseMirroringEndpoints,
@@ -136,6 +141,8 @@ impl View {
         View::DmTcpListenerStates,
         View::FnTraceGettable,
         View::DmOsPerformanceCounters,
+        View::DmDbMirroringAutoPageRepair,
+        View::SuspectPages,
     ];
 
     /// The name without `sys.`.
@@ -155,6 +162,8 @@ impl View {
             View::DmTcpListenerStates => "dm_tcp_listener_states",
             View::FnTraceGettable => "fn_trace_gettable",
             View::DmOsPerformanceCounters => "dm_os_performance_counters",
+            View::DmDbMirroringAutoPageRepair => "dm_db_mirroring_auto_page_repair",
+            View::SuspectPages => "suspect_pages",
         }
     }
 
@@ -175,6 +184,8 @@ impl View {
             View::DmTcpListenerStates => TcpListenerStateRow::COLUMNS,
             View::FnTraceGettable => TraceRow::COLUMNS,
             View::DmOsPerformanceCounters => PerformanceCounterRow::COLUMNS,
+            View::DmDbMirroringAutoPageRepair => AutoPageRepairRow::COLUMNS,
+            View::SuspectPages => SuspectPageRow::COLUMNS,
         }
     }
 
@@ -182,6 +193,7 @@ impl View {
     pub fn named(name: &str) -> Option<View> {
         View::ALL
             .into_iter()
+            .filter(|view| *view != View::SuspectPages)
             .find(|view| view.name().eq_ignore_ascii_case(name))
     }
 }

@@ -562,6 +562,13 @@ impl Translator<'_> {
                 }
                 self.view(view)
             }
+            [database, schema, table]
+                if database.eq_ignore_ascii_case("msdb")
+                    && is_dbo(schema)
+                    && table.eq_ignore_ascii_case(View::SuspectPages.name()) =>
+            {
+                self.view(View::SuspectPages)
+            }
             [table] => self.user_table(None, table, name)?,
             [schema, table] if is_dbo(schema) => self.user_table(None, table, name)?,
             [database, schema, table] if is_dbo(schema) => self.user_table(Some(database), table, name)?,

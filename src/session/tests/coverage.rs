@@ -42,6 +42,9 @@ fn schedules_reach_every_turn_of_the_protocol() {
         "number: 1431",
         "number: 1447",
         "removed",
+        "PageSent",
+        "Page(AllHere",
+        "ResumedByRepair",
     ];
     let mut reached: BTreeMap<&str, u32> = turns.iter().map(|turn| (*turn, 0)).collect();
     let mut runner = TestRunner::deterministic();

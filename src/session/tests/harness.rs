@@ -14,8 +14,8 @@ use crate::session::{
     Ticket, Witness, WitnessInput, WitnessOutput, WitnessRecord, start,
 };
 use crate::types::{
-    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PartnerRole, RecoveryPath, RoleSequence,
-    Safety, ServerAddress, SessionEvent, Timestamp, TransactionId,
+    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PageKey, PartnerRole, RecoveryPath,
+    RoleSequence, Safety, ServerAddress, SessionEvent, Timestamp, TransactionId,
 };
 use crate::wire::mirroring::{Body, Message};
 
@@ -69,6 +69,8 @@ enum Task {
     Harden(LogBlock),
     Redo(Lsn),
     Truncate(Lsn),
+    ReadPage(u64, PageKey, Lsn),
+    RestorePage(PageKey),
 }
 
 #[derive(Debug)]
@@ -82,6 +84,8 @@ pub struct Side {
     disk: Vec<LogBlock>,
     disk_start: Lsn,
     disk_record: Option<PartnerRecord>,
+    /// Pages of its data file that cannot be read.
+    pub damaged_pages: BTreeSet<PageKey>,
     /// Commits whose clients wait, by where they end.
     waiting: Vec<(Lsn, u64)>,
     pub done: Vec<Result<(), u32>>,
@@ -156,6 +160,7 @@ impl Trio {
                 disk: Vec::new(),
                 disk_start: Lsn::new(100),
                 disk_record,
+                damaged_pages: BTreeSet::new(),
                 waiting: Vec::new(),
                 done: Vec::new(),
                 events: Vec::new(),
@@ -402,6 +407,9 @@ impl Trio {
         };
         side.partner = Some(Partner::restore(identity, record));
         self.begin(of);
+        for page in self.sides[of].damaged_pages.clone() {
+            self.input(of, PartnerInput::PageDamaged { page });
+        }
     }
 
     pub fn pass(&mut self, time: Duration) {
@@ -468,6 +476,24 @@ impl Trio {
         self.rotten = true;
     }
 
+    /// A page of this copy's data file is found damaged; never one that is damaged on the other as well.
+    pub fn damage_page(&mut self, of: usize) {
+        self.damage(of, PageKey::of("t", i64::try_from(of).unwrap_or(0) * 1000));
+    }
+
+    /// The same page is found damaged on both.
+    pub fn damage_same_page(&mut self) {
+        [A, B]
+            .into_iter()
+            .for_each(|of| self.damage(of, PageKey::of("t", 5000)));
+    }
+
+    fn damage(&mut self, of: usize, page: PageKey) {
+        self.trace.push(format!("damage {} {page}", NAMES[of]));
+        self.sides[of].damaged_pages.insert(page.clone());
+        self.input(of, PartnerInput::PageDamaged { page });
+    }
+
     /// What was acknowledged so far may be lost.
     pub fn expect_loss(&mut self) {
         self.acked.clear();
@@ -493,6 +519,7 @@ impl Trio {
         assert!(!m.is_serving(), "{steps:#?}");
         for partner in [p, m] {
             assert_eq!(partner.state(), Some(MirroringState::Synchronized), "{steps:#?}");
+            assert!(!partner.has_damaged_pages(), "{steps:#?}");
         }
         assert_eq!(p.role_sequence(), m.role_sequence(), "{steps:#?}");
         assert_eq!(
@@ -740,6 +767,26 @@ impl Trio {
                     assert!(undone.windows(2).all(|w| w[0].start() == w[1].end()));
                     side.tasks.push_back(Task::Truncate(to));
                 }
+                SessionOutput::ReadPage { request, page, at } => {
+                    assert!(
+                        at <= side.log.redone(),
+                        "read before it is redone: {:#?}",
+                        self.last_steps()
+                    );
+                    side.tasks.push_back(Task::ReadPage(request, page, at));
+                }
+                SessionOutput::RestorePage { page, image } => {
+                    assert!(
+                        image.0 <= side.log.redone(),
+                        "restored before redo: {:#?}",
+                        self.last_steps()
+                    );
+                    side.tasks.push_back(Task::RestorePage(page));
+                }
+                SessionOutput::PageRepair { page, status } => {
+                    self.trace
+                        .push(format!("{} repair of {page}: {status:?}", NAMES[of]));
+                }
                 SessionOutput::CutClients { .. } => side.waiting.clear(),
                 SessionOutput::Serve(serving) => {
                     self.trace.push(format!("{} serves: {serving}", NAMES[of]));
@@ -870,6 +917,21 @@ impl Side {
                 PartnerInput::Hardened { to }
             }
             Task::Redo(to) => PartnerInput::Redone { to },
+            Task::ReadPage(request, page, at) => {
+                let readable = !self.damaged_pages.contains(&page);
+                let image = readable.then(|| (self.log.redone(), Vec::new()));
+                PartnerInput::PageRead {
+                    request,
+                    page,
+                    at,
+                    image,
+                }
+            }
+            Task::RestorePage(page) => {
+                self.damaged_pages.remove(&page);
+                let restored = true;
+                PartnerInput::PageRestored { page, restored }
+            }
             Task::Truncate(to) => {
                 self.disk.retain(|b| b.end() <= to);
                 PartnerInput::Truncated { to }

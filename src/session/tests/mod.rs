@@ -7,5 +7,6 @@ mod flow;
 mod harness;
 mod interruptions;
 mod outcomes;
+mod pages;
 mod schedule;
 mod transitions;

@@ -22,6 +22,7 @@ pub enum Step {
     Pass { millis: u64 },
     Command { of: usize, which: u8 },
     Off { of: usize },
+    Damage { of: usize },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,6 +37,10 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Append),
         2 => (1..3000u64).prop_map(|millis| Step::Pass { millis }),
         3 => (0..2usize, 0..20u8).prop_map(|(of, which)| Step::Command { of, which }),
+        1 => (0..2usize, prop::bool::weighted(0.2)).prop_map(|(of, damage)| match damage {
+            true => Step::Damage { of },
+            false => Step::Drain,
+        }),
         1 => (0..2usize, prop::bool::weighted(0.03)).prop_map(|(of, off)| match off {
             true => Step::Off { of },
             false => Step::Drain,
@@ -72,6 +77,7 @@ pub fn take(trio: &mut Trio, step: &Step) {
             trio.append(B);
         }
         Step::Pass { millis } => trio.pass(Duration::from_millis(millis)),
+        Step::Damage { of } => trio.damage_page(of),
         Step::Off { of } => trio.command(of, Command::Off),
         Step::Command { of, which } => {
             let command = match which {

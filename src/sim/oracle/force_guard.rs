@@ -1,17 +1,23 @@
-//! Service is forced only on a mirror that is not connected to its principal, and that sees the witness if one is set.
+//! Service is forced only on a mirror that is not connected to its principal, that sees the witness if one is set, and all
+//! of whose pages can be read.
 //!
 //! Source: documented, *Role Switching*, *ALTER DATABASE Database Mirroring*; messages 1406 and 1455.
+
+use std::collections::BTreeSet;
 
 use super::history::session_event;
 use super::scene::Scene;
 use super::{Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, PartnerRole, SessionEvent, Stamped, SwitchKind};
+use crate::types::{
+    DatabaseName, InstanceName, PageKey, PartnerRole, RepairStatus, SessionEvent, Stamped, SwitchKind,
+};
 
 const NAME: &str = "force-guard";
 
 #[derive(Debug, Default)]
 pub(super) struct ForceGuard {
     scene: Scene,
+    damaged: BTreeSet<(InstanceName, DatabaseName, PageKey)>,
 }
 
 impl ForceGuard {
@@ -26,13 +32,44 @@ impl ForceGuard {
         if self.scene.has_connection(who, principal) {
             return Some("while it is connected to the principal");
         }
+        let mut damaged = self.damaged.iter();
+        if damaged.any(|(on, of, _)| on == who && of == database) {
+            return Some("while pages of it are damaged");
+        }
         let sees = witness.is_some_and(|witness| self.scene.has_connection(who, witness));
         (shown.has_witness && !sees).then_some("while it is not connected to the witness")
     }
 }
 
+impl ForceGuard {
+    fn note_pages(&mut self, stamped: &Stamped) {
+        match session_event(stamped) {
+            Some((who, SessionEvent::PageDamaged { database, page, .. })) => {
+                self.damaged.insert((who.clone(), database.clone(), page.clone()));
+            }
+            Some((
+                who,
+                SessionEvent::PageRepair {
+                    database,
+                    page,
+                    status: RepairStatus::Succeeded,
+                },
+            )) => {
+                self.damaged
+                    .remove(&(who.clone(), database.clone(), page.clone()));
+            }
+            // Opened anew: what is damaged is told again.
+            Some((who, SessionEvent::LogRecovered { database, .. })) => {
+                self.damaged.retain(|(on, of, _)| on != who || of != database);
+            }
+            _ => {}
+        }
+    }
+}
+
 impl Oracle for ForceGuard {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        self.note_pages(stamped);
         if !Scene::concerns(stamped) {
             return;
         }
@@ -88,5 +125,34 @@ mod tests {
         events.extend(parted(5, "beta", "alpha"));
         events.extend(parted(5, "beta", "gamma"));
         assert_red::<ForceGuard>(&forced(events), NAME);
+    }
+
+    #[test]
+    fn one_with_a_damaged_page_may_not_until_it_is_repaired() {
+        let (database, page) = (db(), PageKey::of("t", 1));
+        let mut events = trio();
+        events.push(on(
+            4,
+            "beta",
+            SessionEvent::PageDamaged {
+                database: database.clone(),
+                page: page.clone(),
+                number: 2,
+                error: crate::types::PageError::Checksum,
+            },
+        ));
+        events.extend(parted(5, "beta", "alpha"));
+        assert_red::<ForceGuard>(&forced(events.clone()), NAME);
+        let status = RepairStatus::Succeeded;
+        events.push(on(
+            6,
+            "beta",
+            SessionEvent::PageRepair {
+                database,
+                page,
+                status,
+            },
+        ));
+        assert_quiet::<ForceGuard>(&forced(events));
     }
 }

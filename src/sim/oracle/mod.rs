@@ -66,6 +66,7 @@ mod one_endpoint_all_sessions;
 mod one_principal_serving_with_witness;
 mod only_started_serves;
 mod operator_command_terminates;
+mod page_repair_waits_for_redo;
 mod queues_drain;
 mod quorum_keeps_serving;
 mod quorum_loss_stops_serving;
@@ -191,6 +192,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<no_late_timeout::NoLateTimeout>::default(),
         Box::<off_is_final::OffIsFinal>::default(),
         Box::<one_principal_serving_with_witness::OnePrincipalServingWithWitness>::default(),
+        Box::<page_repair_waits_for_redo::PageRepairWaitsForRedo>::default(),
         Box::<quorum_keeps_serving::QuorumKeepsServing>::default(),
         Box::<quorum_loss_stops_serving::QuorumLossStopsServing>::default(),
         Box::<redo_before_open::RedoBeforeOpen>::default(),

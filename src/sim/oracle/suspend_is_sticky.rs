@@ -3,23 +3,46 @@
 //!
 //! Source: documented, *Mirroring States*, *Pausing and Resuming Database Mirroring*, *Automatic Page Repair*.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{Sessions, is_command, session_event};
 use super::{Oracle, Violation};
 use crate::types::{
-    DatabaseName, Event, InstanceEvent, InstanceName, MirroringState, SessionEvent, Stamped, WorldEvent,
+    DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent, Stamped,
+    WorldEvent,
 };
 
 const NAME: &str = "suspend-is-sticky";
-
-/// A page was repaired from the partner: the session may go on by itself.
-const PAGE_REPAIRED: u32 = 1461;
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendIsSticky {
     sessions: Sessions,
     suspended: BTreeSet<(InstanceName, DatabaseName)>,
+    databases: BTreeSet<DatabaseName>,
+    /// An operator said so since the session was last resumed.
+    told: BTreeSet<DatabaseName>,
+    /// Pages that were found damaged on a copy, and whether the partner's are there.
+    pages: BTreeMap<(InstanceName, DatabaseName, PageKey), bool>,
+}
+
+impl SuspendIsSticky {
+    /// Why the session may not be resumed for a repair now.
+    fn not_repaired(&self, database: &DatabaseName, principal: &InstanceName) -> Option<&'static str> {
+        let mirrors = self
+            .pages
+            .iter()
+            .filter(|((who, of, _), _)| of == database && who != principal);
+        let here: Vec<bool> = mirrors.map(|(_, here)| *here).collect();
+        if self.told.contains(database) {
+            Some("an operator suspended it")
+        } else if here.is_empty() {
+            Some("no page of the mirror was damaged")
+        } else if here.contains(&false) {
+            Some("a damaged page of the mirror is still missing")
+        } else {
+            None
+        }
+    }
 }
 
 impl Oracle for SuspendIsSticky {
@@ -29,11 +52,15 @@ impl Oracle for SuspendIsSticky {
             Event::World(WorldEvent::Step { text }) => {
                 self.suspended
                     .retain(|(_, database)| !is_command(text, database, "PARTNER", "RESUME"));
+                self.told
+                    .retain(|database| !is_command(text, database, "PARTNER", "RESUME"));
+                let databases = self.databases.iter();
+                let suspended = databases.filter(|d| is_command(text, d, "PARTNER", "SUSPEND"));
+                self.told.extend(suspended.cloned());
             }
-            Event::Instance(InstanceEvent::ErrorLog {
-                number: PAGE_REPAIRED,
-                ..
-            }) => self.suspended.clear(),
+            Event::World(WorldEvent::ProcessStarted { instance }) => {
+                self.pages.retain(|(who, ..), _| who != instance);
+            }
             _ => {}
         }
         let Some((who, event)) = session_event(stamped) else {
@@ -42,6 +69,33 @@ impl Oracle for SuspendIsSticky {
         match event {
             SessionEvent::Configured { database, .. } | SessionEvent::Removed { database, .. } => {
                 self.suspended.remove(&(who.clone(), database.clone()));
+                self.databases.insert(database.clone());
+                self.told.remove(database);
+            }
+            SessionEvent::PageDamaged { database, page, .. } => {
+                let page = (who.clone(), database.clone(), page.clone());
+                self.pages.insert(page, false);
+            }
+            SessionEvent::PageRepair {
+                database,
+                page,
+                status,
+            } => {
+                let page = (who.clone(), database.clone(), page.clone());
+                match status {
+                    RepairStatus::Received => drop(self.pages.insert(page, true)),
+                    RepairStatus::Succeeded => drop(self.pages.remove(&page)),
+                    RepairStatus::Queued | RepairStatus::Requested | RepairStatus::Failed => {
+                        self.pages.insert(page, false);
+                    }
+                }
+            }
+            SessionEvent::ResumedByRepair { database, .. } => {
+                self.suspended.retain(|(_, of)| of != database);
+                if let Some(why) = self.not_repaired(database, who) {
+                    let message = format!("{who} resumes {database} for a repair, but {why}");
+                    out.push(Violation::of(NAME, &[database, who], message, stamped.at));
+                }
             }
             SessionEvent::State {
                 database,
@@ -62,6 +116,12 @@ impl Oracle for SuspendIsSticky {
                     stamped.at,
                 ));
             }
+            // What an operator said is over, or came to nothing.
+            SessionEvent::State {
+                database,
+                to: MirroringState::Synchronizing | MirroringState::Synchronized,
+                ..
+            } => drop(self.told.remove(database)),
             _ => {}
         }
     }
@@ -104,5 +164,64 @@ mod tests {
     #[test]
     fn a_reconnection_does_not() {
         assert_red::<SuspendIsSticky>(&history("wait"), NAME);
+    }
+
+    fn page_event(status: Option<RepairStatus>) -> SessionEvent {
+        let (database, page) = (db(), PageKey::of("t", 1));
+        match status {
+            Some(status) => SessionEvent::PageRepair {
+                database,
+                page,
+                status,
+            },
+            None => SessionEvent::PageDamaged {
+                database,
+                page,
+                number: 2,
+                error: crate::types::PageError::Checksum,
+            },
+        }
+    }
+
+    fn repaired(status: RepairStatus, command: &str) -> Vec<Stamped> {
+        let mut events = pair();
+        let database = db();
+        events.extend([
+            on(1, "beta", page_event(None)),
+            on(
+                1,
+                "alpha",
+                state(PartnerRole::Principal, MirroringState::Suspended),
+            ),
+            world_step(2, command),
+            on(3, "beta", page_event(Some(status))),
+            on(
+                4,
+                "alpha",
+                SessionEvent::ResumedByRepair {
+                    database,
+                    suspend_sequence: 2,
+                },
+            ),
+            on(
+                4,
+                "alpha",
+                state(PartnerRole::Principal, MirroringState::Synchronizing),
+            ),
+        ]);
+        events
+    }
+
+    #[test]
+    fn a_repair_ends_what_it_began_once_every_page_is_there() {
+        assert_quiet::<SuspendIsSticky>(&repaired(RepairStatus::Received, "wait"));
+        assert_red::<SuspendIsSticky>(&repaired(RepairStatus::Requested, "wait"), NAME);
+        assert_red::<SuspendIsSticky>(&repaired(RepairStatus::Failed, "wait"), NAME);
+    }
+
+    #[test]
+    fn a_repair_does_not_end_what_an_operator_said() {
+        let suspend = "sql on alpha: ALTER DATABASE Sales SET PARTNER SUSPEND;";
+        assert_red::<SuspendIsSticky>(&repaired(RepairStatus::Received, suspend), NAME);
     }
 }

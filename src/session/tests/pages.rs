@@ -1,0 +1,185 @@
+//! Damaged pages: who asks for them when, and what an interruption at every message and write leaves.
+
+use super::harness::{A, B, Trio, W};
+use crate::session::Command;
+use crate::types::MirroringState;
+
+const PM: usize = 0;
+
+fn state(trio: &Trio, of: usize) -> Option<MirroringState> {
+    trio.partner(of).state()
+}
+
+fn says(trio: &Trio, what: &str) -> bool {
+    trio.trace.iter().any(|line| line.contains(what))
+}
+
+fn started() -> Trio {
+    let mut trio = Trio::started(true);
+    trio.append(A);
+    trio.drain();
+    trio.trace.clear();
+    trio
+}
+
+#[test]
+fn a_page_of_the_principal_is_fetched_and_the_session_stays_as_it_is() {
+    let mut trio = started();
+    trio.damage_page(A);
+    trio.append(A);
+    assert!(trio.partner(A).has_damaged_pages());
+    trio.drain();
+    trio.assert_healthy();
+    assert!(
+        says(&trio, "PageRequested") && !says(&trio, "State"),
+        "{:#?}",
+        trio.trace
+    );
+    assert_eq!(trio.acknowledged(), 2);
+}
+
+#[test]
+fn the_mirror_sends_the_page_only_when_it_has_redone_what_was_asked_for() {
+    let mut trio = started();
+    trio.append(A);
+    // The block is hardened on the principal, and on its way to the mirror.
+    trio.finish_task(A);
+    trio.damage_page(A);
+    while trio.deliver(PM, 1) {}
+    assert!(says(&trio, "beta <- alpha: Page(Request"), "{:#?}", trio.trace);
+    assert!(!says(&trio, "PageSent"));
+    // Hardened is not enough.
+    trio.finish_task(B);
+    assert!(!says(&trio, "PageSent"));
+    trio.drain();
+    assert!(says(&trio, "PageSent"));
+    trio.assert_healthy();
+}
+
+#[test]
+fn a_principal_waits_until_the_session_is_synchronized() {
+    let mut trio = started();
+    trio.cut(PM, 0);
+    trio.drain();
+    trio.damage_page(A);
+    trio.drain();
+    assert!(!says(&trio, "PageRequested"));
+    trio.connect(PM);
+    trio.drain();
+    let at = |what: &str| trio.trace.iter().rposition(|line| line.contains(what));
+    assert!(at("to: Synchronized") < at("PageRequested"), "{:#?}", trio.trace);
+    trio.assert_healthy();
+}
+
+#[test]
+fn a_mirror_suspends_the_session_and_has_it_resumed() {
+    let mut trio = started();
+    trio.damage_page(B);
+    while state(&trio, A) != Some(MirroringState::Suspended) {
+        assert!(trio.advance(), "{:#?}", trio.trace);
+    }
+    // Commits do not wait for it meanwhile.
+    trio.append(A);
+    trio.drain();
+    assert!(trio.sides[B].logged.iter().any(|line| line.number == 1454));
+    trio.assert_healthy();
+    assert_eq!(trio.acknowledged(), 2);
+}
+
+#[test]
+fn a_suspend_during_the_repair_lasts() {
+    for of in [A, B] {
+        let mut trio = started();
+        trio.damage_page(B);
+        while !says(&trio, "alpha <- beta: Page(Request") {
+            assert!(trio.advance(), "{:#?}", trio.trace);
+        }
+        trio.command(of, Command::Suspend);
+        trio.drain();
+        for side in [A, B] {
+            assert_eq!(
+                state(&trio, side),
+                Some(MirroringState::Suspended),
+                "{:#?}",
+                trio.trace
+            );
+        }
+        assert!(trio.partner(B).has_damaged_pages());
+        assert!(trio.restore_to_full());
+        trio.drain();
+        trio.assert_healthy();
+    }
+}
+
+#[test]
+fn a_page_that_neither_has_fails_and_resume_comes_upon_it_again() {
+    let mut trio = started();
+    trio.damage_same_page();
+    trio.drain();
+    for side in [A, B] {
+        assert_eq!(
+            state(&trio, side),
+            Some(MirroringState::Suspended),
+            "{:#?}",
+            trio.trace
+        );
+    }
+    let failures = |trio: &Trio| trio.trace.iter().filter(|line| line.contains(": Failed")).count();
+    let before = failures(&trio);
+    assert!(before >= 1, "{:#?}", trio.trace);
+    trio.command(A, Command::Resume);
+    trio.drain();
+    assert!(failures(&trio) > before, "{:#?}", trio.trace);
+    assert_eq!(state(&trio, A), Some(MirroringState::Suspended));
+    assert_eq!(trio.sides[A].done.last(), Some(&Ok(())));
+}
+
+#[test]
+fn service_cannot_be_forced_on_a_mirror_whose_pages_are_damaged() {
+    let mut trio = started();
+    trio.damage_page(B);
+    while !says(&trio, "alpha <- beta: Page(Request") {
+        assert!(trio.advance(), "{:#?}", trio.trace);
+    }
+    trio.crash(A, 0);
+    trio.drain();
+    trio.command(B, Command::ForceService);
+    assert_eq!(trio.sides[B].done.last(), Some(&Err(1455)), "{:#?}", trio.trace);
+    trio.restart(A);
+    trio.calm();
+    trio.assert_healthy();
+}
+
+/// A cut of the link, or a crash of any of the three, at every message and every write of a repair.
+#[test]
+fn an_interrupted_repair_is_begun_again() {
+    let mut points = 0;
+    for damaged in [A, B] {
+        for fault in 0..6 {
+            for moves in 0.. {
+                let mut trio = started();
+                trio.append(A);
+                trio.damage_page(damaged);
+                if !(0..moves).all(|_| trio.advance()) {
+                    break;
+                }
+                points += 1;
+                match fault {
+                    0 => trio.cut(PM, 0),
+                    1 => trio.cut(PM, usize::MAX),
+                    2 => trio.crash(A, 0),
+                    3 => trio.crash(B, 0),
+                    4 => trio.crash(B, usize::MAX),
+                    _ => trio.crash(W, 0),
+                }
+                trio.drain();
+                trio.calm();
+                // A restart of the mirror forgets that the suspension was its own.
+                assert!(trio.restore_to_full());
+                trio.calm();
+                trio.assert_healthy();
+            }
+        }
+    }
+    assert!(points > 100, "{points} points");
+}

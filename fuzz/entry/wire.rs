@@ -187,6 +187,7 @@ pub fn login_message_seeds() -> Vec<Seed> {
         server_name: "ALPHA".into(),
         role: 3,
         address: Some("TCP://alpha.lab.example:7022".parse().expect("an address")),
+        version: 2022,
     };
     let messages = [
         LoginMessage::Offer(offer.clone()),

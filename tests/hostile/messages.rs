@@ -28,6 +28,7 @@ fn kinds() -> Vec<(FrameType, Vec<u8>)> {
         server_name: "FOE".into(),
         role: 3,
         address: None,
+        version: 2022,
     };
     let messages = [
         LoginMessage::Offer(offer.clone()),

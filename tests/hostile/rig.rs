@@ -233,6 +233,7 @@ impl Rig {
             arbitration_id: Guid::from_bytes([self.foes.get(); 16]),
             server_name: "FOE".into(),
             address: None,
+            version: 2022,
             own_certificate: None,
             master_key_open: true,
             fips_mode: false,

@@ -52,6 +52,17 @@ fn redo(key: i64, applied: u64, durable: bool) -> DiskRequest {
     }
 }
 
+fn change(changes: Vec<RowChange>, applied: u64) -> DiskRequest {
+    DiskRequest::Redo {
+        database: sales(),
+        tables: vec![],
+        dropped: vec![],
+        changes,
+        applied: Lsn::new(applied),
+        durable: true,
+    }
+}
+
 fn discard(before: u64) -> DiskRequest {
     DiskRequest::DiscardLog {
         database: sales(),
@@ -549,6 +560,7 @@ struct Confirmed {
     /// From LSN 0 on, what was given up included.
     log: Vec<u8>,
     applied: u64,
+    rows: BTreeMap<i64, i64>,
     /// Where the log begins.
     start: u64,
 }
@@ -576,6 +588,7 @@ fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed,
     for step in 0..u64::MAX {
         let request = if !confirmed.created {
             begun.created = true;
+            begun.rows.insert(1, 10);
             create(0)
         } else {
             match rng.next_u32() % 4 {
@@ -596,7 +609,11 @@ fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed,
                 }
                 _ => {
                     begun.applied = begun.log.len() as u64;
-                    redo(step as i64, begun.applied, true)
+                    // Of the pages with these rows, several sectors change.
+                    let keys = [step % 300, step % 300 + 40].map(|key| key as i64);
+                    let changes = keys.map(|key| row(key, step as i64));
+                    begun.rows.extend(keys.map(|key| (key, step as i64)));
+                    change(changes.to_vec(), begun.applied)
                 }
             }
         };
@@ -606,6 +623,7 @@ fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed,
         confirmed = Confirmed {
             master: begun.master.clone(),
             log: begun.log.clone(),
+            rows: begun.rows.clone(),
             ..begun
         };
     }
@@ -635,6 +653,12 @@ fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64)
             assert!(
                 applied == confirmed.applied || applied == begun.applied,
                 "seed {seed}: applied {applied}"
+            );
+            assert_eq!(image.damaged, [], "seed {seed}");
+            let rows: BTreeMap<i64, i64> = image.rows.iter().map(|(_, key, value)| (*key, *value)).collect();
+            assert!(
+                applied == confirmed.applied && rows == confirmed.rows || rows == begun.rows,
+                "seed {seed}: rows {rows:?}"
             );
         }
         Err(error) => {

@@ -33,6 +33,9 @@ pub(super) struct Repairs {
     pages: BTreeMap<PageKey, Repair>,
     /// The suspension (by its sequence) that is a mirror's own, made for a repair; the principal knows it, too.
     suspension: Option<u32>,
+    /// Principal: the suspension (by its sequence) that was made here by SUSPEND. The mirror may have made one of its own
+    /// with the same sequence at the same time.
+    told: Option<u32>,
     /// Mirror: it has told that everything it asked for is here. Principal: it has been told so.
     all_here: Option<u32>,
     /// Principal: the session is being resumed because the mirror has its pages.
@@ -190,7 +193,8 @@ impl Partner {
     }
 
     fn on_page_request(&mut self, asked: Asked, out: &mut Outbox) {
-        if self.is_principal() && self.record.suspended {
+        let told = self.repairs.told == Some(self.record.suspend_sequence);
+        if self.is_principal() && self.record.suspended && !told {
             self.repairs.suspension = Some(self.record.suspend_sequence);
         }
         if self.repairs.asked.len() >= ASKED_MAX {
@@ -335,7 +339,8 @@ impl Partner {
             return;
         }
         self.repairs.all_here = None;
-        if self.record.suspended && self.record.suspend_sequence == sequence {
+        let own = self.record.suspend_sequence == sequence && self.repairs.told != Some(sequence);
+        if self.record.suspended && own {
             self.repairs.resuming = true;
             let database = self.record.database.clone();
             let suspend_sequence = sequence;
@@ -350,6 +355,11 @@ impl Partner {
     /// Whether the session is being resumed for a repair; asked once.
     pub(super) fn take_resuming(&mut self) -> bool {
         std::mem::take(&mut self.repairs.resuming)
+    }
+
+    /// SUSPEND is recorded under this sequence: no repair ends it.
+    pub(super) fn note_suspend(&mut self, suspend_sequence: u32) {
+        self.repairs.told = Some(suspend_sequence);
     }
 
     /// Whether the session is suspended by the mirror, for a repair, and by nobody else.

@@ -34,6 +34,7 @@ impl Partner {
         self.begin_command(now, Kind::Suspend);
         let mut record = self.record.clone();
         record.suspend(true);
+        self.note_suspend(record.suspend_sequence);
         self.persist(record, Then::Suspended { by_mirror: false }, out);
         Ok(())
     }

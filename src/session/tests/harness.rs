@@ -730,6 +730,10 @@ impl Trio {
         let Event::Session(SessionEvent::State { role, from, to, .. }) = event else {
             return;
         };
+        if (*role, *to) == (PartnerRole::Mirror, MirroringState::Synchronized) {
+            let damaged = self.partner(of).has_damaged_pages();
+            assert!(!damaged, "synchronized without a page: {:#?}", self.last_steps());
+        }
         let last = self.sides[of].events.iter().rev().find_map(|event| match event {
             Event::Session(SessionEvent::State { to, .. }) => Some(*to),
             _ => None,

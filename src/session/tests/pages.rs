@@ -112,6 +112,28 @@ fn a_suspend_during_the_repair_lasts() {
 }
 
 #[test]
+fn a_suspend_at_the_same_moment_lasts() {
+    let mut trio = started();
+    // Both record a suspension before either hears of the other's.
+    trio.damage_page(B);
+    trio.command(A, Command::Suspend);
+    trio.drain();
+    for side in [A, B] {
+        assert_eq!(
+            state(&trio, side),
+            Some(MirroringState::Suspended),
+            "{:#?}",
+            trio.trace
+        );
+    }
+    assert_eq!(trio.sides[A].done.last(), Some(&Ok(())));
+    assert!(!says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
+    assert!(trio.restore_to_full());
+    trio.drain();
+    trio.assert_healthy();
+}
+
+#[test]
 fn a_page_that_neither_has_fails_and_resume_comes_upon_it_again() {
     let mut trio = started();
     trio.damage_same_page();

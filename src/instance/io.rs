@@ -145,24 +145,22 @@ pub enum StreamEnd {
 /// Why a connection attempt failed. Silence ends at the connector's own deadline (21 s, as Windows').
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectError {
-    #[error("11001(No such host is known.)")]
+    #[error("11001(the name is not known)")]
     NameNotFound,
-    #[error("10061(No connection could be made because the target machine actively refused it.)")]
+    #[error("10061(refused by the other side)")]
     Refused,
-    #[error(
-        "10060(A connection attempt failed because the connected party did not properly respond after a period of time.)"
-    )]
+    #[error("10060(no answer)")]
     TimedOut,
-    #[error("10065(A socket operation was attempted to an unreachable host.)")]
+    #[error("10065(the other side cannot be reached)")]
     Unreachable,
 }
 
 /// Why a port could not be listened on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListenError {
-    #[error("10048(Only one usage of each socket address is normally permitted.)")]
+    #[error("10048(the address is in use)")]
     AddressInUse,
-    #[error("10049(The requested address is not valid in its context.)")]
+    #[error("10049(the address is not one of this system)")]
     AddressNotLocal,
     #[error("{0}")]
     Other(String),

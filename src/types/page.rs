@@ -81,9 +81,9 @@ impl PageError {
 impl std::fmt::Display for PageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            PageError::Checksum => "incorrect checksum",
-            PageError::WrongPage => "incorrect pageid",
-            PageError::RestorePending => "restore pending",
+            PageError::Checksum => "its checksum is wrong",
+            PageError::WrongPage => "another page is in its place",
+            PageError::RestorePending => "it was found so before and is not restored yet",
         })
     }
 }

@@ -125,7 +125,7 @@ fn checklist_1_the_initiators_endpoint_is_started() {
             .await;
         rig.pass(RETRIED_WITHIN).await;
         assert_eq!(rig.login(acceptor, true), None, "{initiator} called");
-        assert!(rig.logged(acceptor, 1474, "actively refused"));
+        assert!(rig.logged(acceptor, 1474, "refused by the other side"));
         rig.must(initiator, "ALTER ENDPOINT Mirroring STATE = STARTED;")
             .await;
         rig.heals().await;

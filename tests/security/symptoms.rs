@@ -48,7 +48,7 @@ fn endpoint(options: &str) -> String {
 fn no_endpoint_on_the_acceptor() {
     before_the_session(async |rig| {
         rig.must("beta", "DROP ENDPOINT Mirroring;").await;
-        rig.is_not_found(&set_partner("beta"), (1474, "actively refused"))
+        rig.is_not_found(&set_partner("beta"), (1474, "refused by the other side"))
             .await;
     });
 }
@@ -59,7 +59,7 @@ fn acceptor_stopped() {
         rig.must("beta", "ALTER ENDPOINT Mirroring STATE = STOPPED;")
             .await;
         assert!(rig.says("beta", 9691, ""));
-        rig.is_not_found(&set_partner("beta"), (1474, "actively refused"))
+        rig.is_not_found(&set_partner("beta"), (1474, "refused by the other side"))
             .await;
     });
 }

@@ -334,17 +334,17 @@ fn damage_is_named_with_its_file() {
         (
             "sales.mdf",
             |b| b[0] ^= 1,
-            "page (1:0), its file header: incorrect checksum",
+            "page (1:0), its file header: its checksum is wrong",
         ),
         (
             "sales.mdf",
             |b| b[page::PAGE_BYTES + 700] ^= 1,
-            "page (1:1), its allocation page: incorrect checksum",
+            "page (1:1), its allocation page: its checksum is wrong",
         ),
         (
             "sales.mdf",
             |b| b.copy_within(0..page::PAGE_BYTES, 9 * page::PAGE_BYTES),
-            "page (1:9), its boot page: incorrect pageid",
+            "page (1:9), its boot page: another page is in its place",
         ),
         ("sales.mdf", |b| b.truncate(5000), "it ends before page (1:0)"),
         (
@@ -352,7 +352,7 @@ fn damage_is_named_with_its_file() {
             |b| b.truncate(page::PAGE_BYTES * 4),
             "it ends before page (1:9)",
         ),
-        ("sales.mdf", |b| b[4096..].fill(0xA5), "incorrect checksum"),
+        ("sales.mdf", |b| b[4096..].fill(0xA5), "its checksum is wrong"),
     ];
     for (file, damage, says) in cases {
         let disk = MemoryDisk::default();

@@ -287,8 +287,7 @@ fn a_login_passes_through_the_documented_states() {
             "ONLINE"
         ]
     );
-    let text = "Database Mirroring login succeeded for user 'peer_login_300'. Authentication mode: CERTIFICATE. \
-                [CLIENT: 10.0.0.1:50000]";
+    let text = "Login to Database Mirroring: 'peer_login_300' by CERTIFICATE. [CLIENT: 10.0.0.1:50000]";
     assert_eq!(pair.log(Side::Acceptor), [(28046, text.to_owned())]);
     assert_eq!(pair.log(Side::Initiator), []);
 }

@@ -152,7 +152,7 @@ impl Instance {
 }
 
 fn backup_message(rows: u64) -> SqlError {
-    let text = format!("BACKUP successfully processed {rows} rows.");
+    let text = format!("{rows} rows are backed up.");
     SqlError {
         number: 3014,
         severity: 0,

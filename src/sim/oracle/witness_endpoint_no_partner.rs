@@ -37,9 +37,12 @@ impl WitnessEndpointNoPartner {
         ];
         let wrong = |(instance, settings): (&InstanceName, Option<&EndpointSettings>)| {
             let role = &settings?.role;
-            let (acts, barred) = match self.sessions.session(instance, database) {
-                Some(_) => ("a partner", "WITNESS"),
-                None => ("a witness", "PARTNER"),
+            let (acts, barred) = if self.sessions.session(instance, database).is_some() {
+                ("a partner", "WITNESS")
+            } else if self.is_neither_partner(instance, database) {
+                ("a witness", "PARTNER")
+            } else {
+                return None;
             };
             (role == barred).then(|| {
                 format!(
@@ -48,6 +51,15 @@ impl WitnessEndpointNoPartner {
             })
         };
         sides.into_iter().find_map(wrong)
+    }
+
+    /// Whether both partners of the session are known, and this is another. Until a session has begun on both sides, an
+    /// instance without it may be about to become a partner.
+    fn is_neither_partner(&self, instance: &InstanceName, database: &DatabaseName) -> bool {
+        let pairs = self.sessions.pairs();
+        pairs
+            .iter()
+            .any(|(of, one, other)| of == database && one != instance && other != instance)
     }
 }
 

@@ -195,6 +195,7 @@ fn endpoint(id: u8, own: &Generated, peer: &Generated) -> LocalEndpoint {
         },
         arbitration_id: Guid::from_bytes([id; 16]),
         server_name: format!("HOST_{id}"),
+        version: InstanceOptions::default().version,
         address: None,
         own_certificate: Some(OwnCertificate {
             name: "own".into(),

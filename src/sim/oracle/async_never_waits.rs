@@ -4,8 +4,8 @@
 //! matters. Source: documented, *Database Mirroring Operating Modes*, asynchronous operation.
 
 use super::commit_waits::{CommitWaits, Late};
-use super::{Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, Safety, Stamped};
+use super::{End, Oracle, Violation};
+use crate::types::{DatabaseName, InstanceName, Safety, Stamped, Timestamp};
 
 const NAME: &str = "async-never-waits";
 
@@ -19,19 +19,26 @@ fn is_off(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) -> b
     settings.is_some_and(|settings| settings.safety == Safety::Off)
 }
 
+fn violation(late: &Late, at: Timestamp) -> Violation {
+    let Late {
+        who,
+        database,
+        lsn,
+        waited,
+    } = late;
+    let message = format!("{who} held the commit at {lsn} in {database} back for {waited:?} with SAFETY OFF");
+    Violation::of(NAME, &[database, who], message, at)
+}
+
 impl Oracle for AsyncNeverWaits {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if let Some(Late {
-            who,
-            database,
-            lsn,
-            waited,
-        }) = self.waits.observe(stamped, is_off)
-        {
-            let message =
-                format!("{who} held the commit at {lsn} in {database} back for {waited:?} with SAFETY OFF");
-            out.push(Violation::of(NAME, &[&database, &who], message, stamped.at));
-        }
+        let late = self.waits.observe(stamped, is_off);
+        out.extend(late.map(|late| violation(&late, stamped.at)));
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let held = self.waits.finish(end);
+        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
     }
 }
 
@@ -39,6 +46,7 @@ impl Oracle for AsyncNeverWaits {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::ClientEvent;
 
     fn history(safety: Safety, acked_at: u64) -> Vec<Stamped> {
         let mut events = pair_connected();
@@ -66,5 +74,34 @@ mod tests {
     #[test]
     fn waiting_for_the_mirror_is_seen() {
         assert_red::<AsyncNeverWaits>(&history(Safety::Off, 12), NAME);
+    }
+
+    #[test]
+    fn a_commit_that_is_never_acknowledged_is_seen_while_its_client_waits() {
+        let mut events = history(Safety::Off, 12);
+        events.pop();
+        events.push(world_step(20, "later"));
+        assert_quiet::<AsyncNeverWaits>(&events);
+        let asked = |operation: &str| ClientEvent::Submitted {
+            transaction: 1,
+            to: InstanceName::new("alpha"),
+            operation: operation.into(),
+        };
+        let hardened = events.len() - 2;
+        let mut read = events.clone();
+        read.insert(hardened, client(4, asked("read 7")));
+        assert_quiet::<AsyncNeverWaits>(&read);
+        events.insert(hardened, client(4, asked("insert 7 = 1")));
+        assert_red::<AsyncNeverWaits>(&events, NAME);
+        // An answer that came in time, and one that the client stopped waiting for.
+        let answered = ClientEvent::Acknowledged {
+            transaction: 1,
+            values: Vec::new(),
+        };
+        let mut right = events.clone();
+        right.insert(hardened + 2, client(5, answered));
+        assert_quiet::<AsyncNeverWaits>(&right);
+        events.insert(hardened + 2, client(15, ClientEvent::InDoubt { transaction: 1 }));
+        assert_red::<AsyncNeverWaits>(&events, NAME);
     }
 }

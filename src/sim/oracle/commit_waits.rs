@@ -1,11 +1,19 @@
 //! How long a principal holds commits back that are on its own disk, while a condition holds under which it need not.
+//!
+//! A commit that is never acknowledged is judged as well: it is log that a client may be waiting for, because it has asked
+//! for a change before that log was hardened and has no answer yet. Whether the client works on this database is known at
+//! the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::End;
 use super::history::session_event;
 use super::scene::Scene;
-use crate::types::{DatabaseName, Guid, InstanceName, Lsn, SessionEvent, Stamped, Timestamp};
+use crate::sim::workload::Operation;
+use crate::types::{
+    ClientEvent, DatabaseName, Event, Guid, InstanceName, Lsn, SessionEvent, Source, Stamped, Timestamp,
+};
 
 /// What is left to do once the log disk has answered takes no time; a process that was paused gets up in time.
 const BOUND: Duration = Duration::from_secs(1);
@@ -17,6 +25,13 @@ pub(super) struct Late {
     pub database: DatabaseName,
     pub lsn: Lsn,
     pub waited: Duration,
+}
+
+/// A client that waits for a change it has asked for.
+#[derive(Debug)]
+struct Asked {
+    at: Timestamp,
+    to: InstanceName,
 }
 
 /// Whether commits need not wait for anybody.
@@ -31,6 +46,9 @@ pub(super) struct CommitWaits {
     free: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
     /// Sessions whose witness has it that the mirror is not synchronized.
     vetoed: BTreeSet<Guid>,
+    asked: BTreeMap<(String, u64), Asked>,
+    /// Commits that were still held when they should have been acknowledged, and one who waits; each copy once.
+    held: BTreeMap<(InstanceName, DatabaseName), (String, Timestamp, Late)>,
 }
 
 impl CommitWaits {
@@ -41,10 +59,12 @@ impl CommitWaits {
 
     pub(super) fn observe(&mut self, stamped: &Stamped, condition: Condition) -> Option<Late> {
         if Scene::concerns(stamped) {
+            self.find_held(stamped.at);
             self.scene.observe(stamped);
             self.note_record(stamped);
             self.look(stamped.at, condition);
         }
+        self.note_client(stamped);
         let (who, event) = session_event(stamped)?;
         match event {
             SessionEvent::LogHardened { database, end, .. } => {
@@ -57,6 +77,7 @@ impl CommitWaits {
                 let ends = self.hardened.get_mut(&key)?;
                 let hardened = ends.get(lsn).copied();
                 *ends = ends.split_off(lsn);
+                ends.remove(lsn);
                 let waited = stamped.at.since(hardened?.max(*self.free.get(&key)?));
                 let paused = self.scene.is_rough_since(stamped.at, std::slice::from_ref(who));
                 (waited > BOUND && !paused).then(|| Late {
@@ -67,6 +88,72 @@ impl CommitWaits {
                 })
             }
             _ => None,
+        }
+    }
+
+    /// The commits that were held to the end of the run or until their clients gave up, and when that was seen.
+    pub(super) fn finish(&mut self, end: &End) -> Vec<(Timestamp, Late)> {
+        self.find_held(end.at);
+        let held = std::mem::take(&mut self.held).into_iter();
+        held.filter_map(|((_, database), (client, at, late))| {
+            let works_here = end.databases.get(&client).is_none_or(|of| *of == database);
+            works_here.then_some((at, late))
+        })
+        .collect()
+    }
+
+    fn note_client(&mut self, stamped: &Stamped) {
+        let (Source::Client(client), Event::Client(event)) = (&stamped.source, &stamped.event) else {
+            return;
+        };
+        match event {
+            ClientEvent::Submitted {
+                transaction,
+                to,
+                operation,
+            } if !matches!(operation.parse(), Ok(Operation::Read { .. })) => {
+                let (at, to) = (stamped.at, to.clone());
+                self.asked
+                    .insert((client.clone(), *transaction), Asked { at, to });
+            }
+            ClientEvent::Acknowledged { transaction, .. }
+            | ClientEvent::Refused { transaction, .. }
+            | ClientEvent::InDoubt { transaction } => {
+                self.find_held(stamped.at);
+                self.asked.remove(&(client.clone(), *transaction));
+            }
+            _ => {}
+        }
+    }
+
+    fn find_held(&mut self, at: Timestamp) {
+        if self.asked.is_empty() {
+            return;
+        }
+        for (key, free) in &self.free {
+            let Some(ends) = self.hardened.get(key).filter(|_| !self.held.contains_key(key)) else {
+                continue;
+            };
+            let (who, database) = key;
+            let waiting = ends.iter().find_map(|(lsn, hardened)| {
+                let waited = at.since((*hardened).max(*free));
+                let mut clients = self.asked.iter();
+                let client = clients.find(|(_, asked)| asked.to == *who && asked.at <= *hardened);
+                client
+                    .filter(|_| {
+                        waited > BOUND && !self.scene.is_rough_since(*hardened, std::slice::from_ref(who))
+                    })
+                    .map(|((client, _), _)| (client.clone(), *lsn, waited))
+            });
+            if let Some((client, lsn, waited)) = waiting {
+                let late = Late {
+                    who: who.clone(),
+                    database: database.clone(),
+                    lsn,
+                    waited,
+                };
+                self.held.insert(key.clone(), (client, at, late));
+            }
         }
     }
 

@@ -5,8 +5,8 @@
 //! Mirroring Witness*.
 
 use super::commit_waits::{CommitWaits, Late};
-use super::{Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
+use super::{End, Oracle, Violation};
+use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
 
 const NAME: &str = "exposed-never-waits";
 
@@ -35,19 +35,27 @@ fn is_exposed(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) 
     apart && (!shown.has_witness || vetoed)
 }
 
+fn violation(late: &Late, at: Timestamp) -> Violation {
+    let Late {
+        who,
+        database,
+        lsn,
+        waited,
+    } = late;
+    let message =
+        format!("{who} runs exposed and held the commit at {lsn} in {database} back for {waited:?}");
+    Violation::of(NAME, &[database, who], message, at)
+}
+
 impl Oracle for ExposedNeverWaits {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if let Some(Late {
-            who,
-            database,
-            lsn,
-            waited,
-        }) = self.waits.observe(stamped, is_exposed)
-        {
-            let message =
-                format!("{who} runs exposed and held the commit at {lsn} in {database} back for {waited:?}");
-            out.push(Violation::of(NAME, &[&database, &who], message, stamped.at));
-        }
+        let late = self.waits.observe(stamped, is_exposed);
+        out.extend(late.map(|late| violation(&late, stamped.at)));
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let held = self.waits.finish(end);
+        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
     }
 }
 

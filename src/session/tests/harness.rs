@@ -630,7 +630,9 @@ impl Trio {
             };
             let log = &self.sides[of].log;
             assert!(self.rotten || partner.failover_lsn() <= log.end());
-            if partner.is_serving() && partner.role_sequence() >= self.highest_served {
+            // Who serves under a sequence that was forced away need not hold what the other promises now.
+            let current = self.highest_served.max(self.forced);
+            if partner.is_serving() && partner.role_sequence() >= current {
                 self.highest_served = partner.role_sequence();
                 self.assert_holds_acknowledged(of);
             }

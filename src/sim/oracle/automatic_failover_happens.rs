@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::history::session_event;
-use super::scene::{PING, Patience, SLACK, Scene};
+use super::scene::{PING, Patience, SLACK, Scene, gone};
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, Event, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
@@ -102,7 +102,7 @@ impl Oracle for AutomaticFailoverHappens {
             return;
         }
         self.judge(stamped.at, out);
-        if let Event::World(WorldEvent::ProcessKilled { instance }) = &stamped.event {
+        if let Some(instance) = gone(stamped) {
             let heirs = self.heirs(instance);
             self.owed.extend(heirs);
         }

@@ -85,6 +85,22 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_that_gave_up_serves_nobody() {
+        let taken_over_from = |gave_up: &str| {
+            let mut events = trio();
+            events.extend([
+                stopped(4, gave_up),
+                on(5, "beta", takeover(SwitchKind::Automatic, 2)),
+                on(5, "beta", serving(true, 2)),
+                world_step(20, "later"),
+            ]);
+            events
+        };
+        assert_quiet::<DualServingOnlyAfterForce>(&taken_over_from("alpha"));
+        assert_red::<DualServingOnlyAfterForce>(&taken_over_from("gamma"), NAME);
+    }
+
+    #[test]
     fn forced_service_without_a_witness_may_leave_two() {
         let mut events = pair_connected();
         events.extend([

@@ -6,11 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::scene::{PING, SLACK, Scene};
+use super::scene::{PING, SLACK, Scene, gone};
 use super::{End, Oracle, Violation};
-use crate::types::{
-    ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent,
-};
+use crate::types::{ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp};
 
 const NAME: &str = "every-open-connection-pings";
 
@@ -71,10 +69,10 @@ impl Oracle for EveryOpenConnectionPings {
             (Source::Instance(who), Event::Endpoint(EndpointEvent::Closed { connection, .. })) => {
                 self.heard.remove(&(who.clone(), *connection));
             }
-            (_, Event::World(WorldEvent::ProcessKilled { instance })) => {
-                self.heard.retain(|(who, _), _| who != instance);
-            }
             _ => {}
+        }
+        if let Some(instance) = gone(stamped) {
+            self.heard.retain(|(who, _), _| who != instance);
         }
         if concerns {
             self.scene.observe(stamped);

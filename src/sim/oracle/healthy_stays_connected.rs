@@ -7,11 +7,9 @@
 
 use std::time::Duration;
 
-use super::scene::{PING, Scene};
+use super::scene::{PING, Scene, gone};
 use super::{Oracle, Violation};
-use crate::types::{
-    ClosedBy, ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent,
-};
+use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp};
 
 const NAME: &str = "healthy-stays-connected";
 
@@ -55,7 +53,7 @@ impl Oracle for HealthyStaysConnected {
         if !Scene::concerns(stamped) {
             return;
         }
-        if let Event::World(WorldEvent::ProcessKilled { instance }) = &stamped.event {
+        if let Some(instance) = gone(stamped) {
             self.died.push((instance.clone(), stamped.at));
         }
         if let (Source::Instance(who), Event::Endpoint(EndpointEvent::Closed { connection, by })) =

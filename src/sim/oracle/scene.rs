@@ -112,7 +112,12 @@ impl Scene {
     pub(super) fn concerns(stamped: &Stamped) -> bool {
         match &stamped.event {
             Event::World(_) => true,
-            Event::Instance(event) => matches!(event, InstanceEvent::Started { .. }),
+            Event::Instance(event) => {
+                matches!(
+                    event,
+                    InstanceEvent::Started { .. } | InstanceEvent::Stopped { .. }
+                )
+            }
             Event::Endpoint(event) => {
                 matches!(
                     event,
@@ -137,6 +142,9 @@ impl Scene {
 
     pub(super) fn observe(&mut self, stamped: &Stamped) {
         self.sessions.observe(stamped);
+        if let Some(who) = gone(stamped) {
+            self.on_gone(who);
+        }
         match (&stamped.source, &stamped.event) {
             (_, Event::World(event)) => self.on_world(stamped.at, event),
             (Source::Instance(who), Event::Instance(InstanceEvent::Started { instance, .. })) => {
@@ -156,16 +164,6 @@ impl Scene {
             WorldEvent::ProcessStarted { instance } => {
                 self.dead.remove(instance);
             }
-            WorldEvent::ProcessKilled { instance } => {
-                self.dead.insert(instance.clone());
-                self.open.retain(|(who, _), _| who != instance);
-                for ((who, _), shown) in &mut self.shown {
-                    if who == instance {
-                        shown.serving = false;
-                        shown.state = None;
-                    }
-                }
-            }
             WorldEvent::FaultFired { id, fault, text } => {
                 let seen = FaultSeen {
                     kind: fault.clone(),
@@ -181,6 +179,17 @@ impl Scene {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn on_gone(&mut self, instance: &InstanceName) {
+        self.dead.insert(instance.clone());
+        self.open.retain(|(who, _), _| who != instance);
+        for ((who, _), shown) in &mut self.shown {
+            if who == instance {
+                shown.serving = false;
+                shown.state = None;
+            }
         }
     }
 
@@ -461,6 +470,15 @@ impl Scene {
                     && fault.to.is_none_or(|to| to + SLACK >= from)
                     && around.iter().any(|who| self.touches(fault, who))
             })
+    }
+}
+
+/// The instance that ended with this line: its process died, or it gave up by itself.
+pub(super) fn gone(stamped: &Stamped) -> Option<&InstanceName> {
+    match (&stamped.source, &stamped.event) {
+        (_, Event::World(WorldEvent::ProcessKilled { instance })) => Some(instance),
+        (Source::Instance(who), Event::Instance(InstanceEvent::Stopped { .. })) => Some(who),
+        _ => None,
     }
 }
 

@@ -386,6 +386,12 @@ pub(super) fn killed(second: u64, who: &str) -> Stamped {
     world(second, WorldEvent::ProcessKilled { instance })
 }
 
+/// `who` gives up by itself.
+pub(super) fn stopped(second: u64, who: &str) -> Stamped {
+    let reason = "its disk is full".into();
+    on(second, who, InstanceEvent::Stopped { reason })
+}
+
 pub(super) fn killed_and_started(second: u64, who: &str) -> [Stamped; 3] {
     let instance = InstanceName::new(who);
     [

@@ -919,7 +919,12 @@ impl Instance {
     pub(super) fn restore_witnesses(&mut self) {
         let records: Vec<_> = self.catalog.witnesses().cloned().collect();
         for record in records {
-            self.witnesses.insert(record.session, Witness::restore(record));
+            let session = record.session;
+            let witness = Witness::restore(record);
+            for event in witness.on_record() {
+                self.emit(event);
+            }
+            self.witnesses.insert(session, witness);
         }
     }
 

@@ -351,12 +351,16 @@ impl Witness {
             ticket: self.asked,
             record: Box::new(record.clone()),
         });
-        let event = SessionEvent::WitnessRecord {
-            database: record.database.clone(),
-            session: self.session,
-            owner: record.owner.clone(),
-            role_sequence: record.role_sequence,
-            synchronized: record.synchronized,
+        self.record = Some(record);
+        for event in self.on_record() {
+            self.when_durable(WitnessOutput::Emit(event), out);
+        }
+    }
+
+    /// What the trace is told of the record, when it is written and when an instance starts with it.
+    pub fn on_record(&self) -> Vec<Event> {
+        let Some(record) = &self.record else {
+            return Vec::new();
         };
         let settings = SessionEvent::Settings {
             database: record.database.clone(),
@@ -367,9 +371,14 @@ impl Witness {
             suspend_sequence: record.suspend_sequence,
             timeout_seconds: record.timeout_seconds,
         };
-        self.record = Some(record);
-        self.when_durable(WitnessOutput::Emit(settings.into()), out);
-        self.when_durable(WitnessOutput::Emit(event.into()), out);
+        let roles = SessionEvent::WitnessRecord {
+            database: record.database.clone(),
+            session: self.session,
+            owner: record.owner.clone(),
+            role_sequence: record.role_sequence,
+            synchronized: record.synchronized,
+        };
+        vec![settings.into(), roles.into()]
     }
 
     fn removed_event(&self) -> Event {

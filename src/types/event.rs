@@ -502,7 +502,7 @@ pub enum SessionEvent {
         was_synchronized: bool,
         witness_connected: bool,
     },
-    /// The witness wrote its record.
+    /// The witness wrote its record, or started with it.
     WitnessRecord {
         database: DatabaseName,
         session: Guid,

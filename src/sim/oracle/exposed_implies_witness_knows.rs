@@ -1,7 +1,7 @@
 //! Before the principal acknowledges a commit that the mirror has not hardened, the witness or the mirror itself has it
 //! that the mirror is not synchronized.
 //!
-//! A takeover needs both, so one veto is enough. Source: derived from the risks of *Role Switching* and
+//! A takeover needs both, so one veto is enough; a copy that holds itself for the principal asks for none. Source: derived from the risks of *Role Switching* and
 //! *sys.database_mirroring_witnesses*, partner_sync_state.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,9 @@ use std::collections::BTreeMap;
 use super::history::{HardenedLogs, session_event};
 use super::scene::Scene;
 use super::{Oracle, Violation};
-use crate::types::{DatabaseName, Guid, InstanceName, Lsn, MirroringState, SessionEvent, Stamped};
+use crate::types::{
+    DatabaseName, Guid, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped,
+};
 
 const NAME: &str = "exposed-implies-witness-knows";
 
@@ -27,12 +29,14 @@ impl ExposedImpliesWitnessKnows {
         let mirror = scene.sessions.partner(who, database)?;
         let safe = scene.sessions.is_safety_full(database) && scene.shown(who, database)?.has_witness;
         let witness = self.synchronized.get(&scene.sessions.session(who, database)?)?;
-        let state = scene.shown(mirror, database)?.connected_state;
+        let shown = scene.shown(mirror, database)?;
+        let ready = shown.role == Some(PartnerRole::Mirror)
+            && shown.connected_state == Some(MirroringState::Synchronized);
         let has_it = self
             .logs
             .log(mirror, database)
             .is_some_and(|log| log.reaches(lsn));
-        (safe && *witness && state == Some(MirroringState::Synchronized) && !has_it).then_some(mirror)
+        (safe && *witness && ready && !has_it).then_some(mirror)
     }
 }
 
@@ -79,7 +83,6 @@ impl Oracle for ExposedImpliesWitnessKnows {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::PartnerRole;
 
     fn behind() -> Vec<Stamped> {
         let mut events = trio();

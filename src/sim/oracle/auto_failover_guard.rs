@@ -92,7 +92,7 @@ impl Oracle for AutoFailoverGuard {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{PartnerRole, WorldEvent};
+    use crate::types::{PartnerRole, Safety};
 
     fn verdict(granted: bool) -> SessionEvent {
         SessionEvent::WitnessVerdict {
@@ -156,18 +156,19 @@ mod tests {
 
     #[test]
     fn safety_off_never_fails_over_by_itself() {
-        let mut events = pair();
-        events.extend([
-            world(
-                1,
-                WorldEvent::Step {
-                    text: "sql on alpha: ALTER DATABASE [Sales] SET PARTNER SAFETY OFF;".into(),
-                },
-            ),
-            on(1, "beta", mirror(MirroringState::Synchronized)),
-            on(3, "gamma", verdict(true)),
-            on(3, "beta", takeover(SwitchKind::Automatic, 2)),
-        ]);
-        assert_red::<AutoFailoverGuard>(&events, NAME);
+        let history = |safety| {
+            let mut events = pair();
+            events.extend([
+                world_step(1, "sql on alpha: ALTER DATABASE [Sales] SET PARTNER SAFETY OFF;"),
+                on(1, "beta", settings(safety, (2, 1), false, 10)),
+                on(1, "beta", mirror(MirroringState::Synchronized)),
+                on(3, "gamma", verdict(true)),
+                on(3, "beta", takeover(SwitchKind::Automatic, 2)),
+            ]);
+            events
+        };
+        assert_red::<AutoFailoverGuard>(&history(Safety::Off), NAME);
+        // The statement was refused.
+        assert_quiet::<AutoFailoverGuard>(&history(Safety::Full));
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{
-    DatabaseName, Event, Guid, InstanceName, Lsn, RoleSequence, SessionEvent, Source, Stamped, WorldEvent,
+    DatabaseName, Event, Guid, InstanceName, Lsn, RoleSequence, Safety, SessionEvent, Source, Stamped,
+    WorldEvent,
 };
 
 /// The instance and session event of a trace line, if it is one.
@@ -31,8 +32,10 @@ pub(super) fn is_command(text: &str, database: &DatabaseName, what: &str, option
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     of: BTreeMap<(InstanceName, DatabaseName), Guid>,
-    /// Databases for which an operator said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
-    unsafe_now: BTreeSet<String>,
+    /// Databases for which an operator ever said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
+    said_off: BTreeSet<String>,
+    /// Who has SAFETY OFF on record: a command may be refused.
+    off_on_record: BTreeSet<(InstanceName, DatabaseName)>,
     /// Databases for which an operator forced service, in upper case.
     forced: BTreeSet<String>,
 }
@@ -46,6 +49,15 @@ impl Sessions {
             }) => {
                 if let Source::Instance(who) = &stamped.source {
                     self.of.insert((who.clone(), database.clone()), *session);
+                }
+            }
+            Event::Session(SessionEvent::Settings { database, safety, .. }) => {
+                if let Source::Instance(who) = &stamped.source {
+                    let copy = (who.clone(), database.clone());
+                    match safety {
+                        Safety::Off => self.off_on_record.insert(copy),
+                        Safety::Full => self.off_on_record.remove(&copy),
+                    };
                 }
             }
             Event::Session(SessionEvent::Removed { database, .. }) => {
@@ -88,11 +100,15 @@ impl Sessions {
         self.forced.contains(&database.as_str().to_ascii_uppercase())
     }
 
+    /// Whether the promises of SAFETY FULL are owed: unless an operator asked for OFF and a partner has it on record. One
+    /// that turns it OFF by itself is held to FULL.
     pub(super) fn is_safety_full(&self, database: &DatabaseName) -> bool {
-        !self.unsafe_now.contains(&database.as_str().to_ascii_uppercase())
+        let mut copies = self.of.keys().filter(|(_, of)| of == database);
+        !self.said_off.contains(&database.as_str().to_ascii_uppercase())
+            || !copies.any(|copy| self.off_on_record.contains(copy))
     }
 
-    /// `ALTER DATABASE x SET PARTNER SAFETY OFF | FULL`, anywhere in a step's text.
+    /// `ALTER DATABASE x SET PARTNER SAFETY OFF`, or a forced service, anywhere in a step's text.
     fn on_command(&mut self, text: &str) {
         let upper = text.to_ascii_uppercase();
         let words: Vec<&str> = upper
@@ -113,12 +129,8 @@ impl Sessions {
             }
         }
         for window in words.windows(7) {
-            if let ["ALTER", "DATABASE", name, "SET", "PARTNER", "SAFETY", level] = window {
-                let name = plain(name);
-                match *level {
-                    "OFF" => self.unsafe_now.insert(name),
-                    _ => self.unsafe_now.remove(&name),
-                };
+            if let ["ALTER", "DATABASE", name, "SET", "PARTNER", "SAFETY", "OFF"] = window {
+                self.said_off.insert(plain(name));
             }
         }
     }

@@ -66,7 +66,7 @@ impl Oracle for ManualFailoverGuard {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::PartnerRole;
+    use crate::types::{PartnerRole, Safety};
 
     #[test]
     fn a_synchronized_pair_may_switch() {
@@ -95,6 +95,7 @@ mod tests {
             1,
             "sql on alpha: ALTER DATABASE Sales SET PARTNER SAFETY OFF;",
         ));
+        events.push(on(1, "alpha", settings(Safety::Off, (2, 1), false, 10)));
         events.push(on(2, "beta", takeover(SwitchKind::Manual, 2)));
         assert_red::<ManualFailoverGuard>(&events, NAME);
     }

@@ -323,7 +323,7 @@ fn parse(operation: &str) -> Option<Write> {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{MirroringState, Timestamp, WorldEvent};
+    use crate::types::{MirroringState, Safety, Timestamp, WorldEvent};
 
     const SYNCHRONIZED: Option<MirroringState> = Some(MirroringState::Synchronized);
 
@@ -379,6 +379,7 @@ mod tests {
         let mut unsafe_ = both_hold(pair());
         let text = "sql on alpha: ALTER DATABASE Sales SET PARTNER SAFETY OFF".into();
         unsafe_.push(world(2, WorldEvent::Step { text }));
+        unsafe_.push(on(2, "alpha", settings(Safety::Off, (2, 1), false, 10)));
         unsafe_.push(on(2, "alpha", acked(1, 20, SYNCHRONIZED)));
         unsafe_.push(on(3, "beta", takeover(SwitchKind::Forced, 2)));
         assert_quiet::<NoAckedCommitLost>(&unsafe_);

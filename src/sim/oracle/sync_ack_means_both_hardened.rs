@@ -59,7 +59,7 @@ impl Oracle for SyncAckMeansBothHardened {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::WorldEvent;
+    use crate::types::Safety;
 
     #[test]
     fn hardened_on_both_is_right() {
@@ -84,18 +84,22 @@ mod tests {
 
     #[test]
     fn safety_off_waits_for_nobody() {
-        let mut events = pair();
-        events.extend([
-            world(
-                1,
-                WorldEvent::Step {
-                    text: "sql on alpha: ALTER DATABASE Sales SET PARTNER SAFETY OFF".into(),
-                },
-            ),
-            on(1, "alpha", acked(1, 10, Some(MirroringState::Synchronizing))),
-            on(1, "alpha", acked(1, 10, Some(MirroringState::Synchronized))),
-        ]);
-        assert_quiet::<SyncAckMeansBothHardened>(&events);
+        let said = world_step(1, "sql on alpha: ALTER DATABASE Sales SET PARTNER SAFETY OFF");
+        let recorded = on(1, "alpha", settings(Safety::Off, (2, 1), false, 10));
+        let history = |before: &[Stamped]| {
+            let mut events = pair();
+            events.extend(before.iter().cloned());
+            events.extend([
+                on(1, "alpha", hardened(1, 0, 10, 1)),
+                on(1, "alpha", acked(1, 10, Some(MirroringState::Synchronizing))),
+                on(1, "alpha", acked(1, 10, Some(MirroringState::Synchronized))),
+            ]);
+            events
+        };
+        assert_quiet::<SyncAckMeansBothHardened>(&history(&[said.clone(), recorded.clone()]));
+        // One that was refused, and one that nobody asked for.
+        assert_red::<SyncAckMeansBothHardened>(&history(&[said]), NAME);
+        assert_red::<SyncAckMeansBothHardened>(&history(&[recorded]), NAME);
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! A principal that is connected to its mirror or its witness serves.
 //!
-//! Partners are connected by two connections, one initiated by each; one alone carries no session. Not while the role is on its way to somebody else, nor in the moments a greeting takes, nor while processes are
-//! stopped or disks and lines are slow. Source: documented, *Quorum: How a Witness Affects Database Availability*.
+//! Partners are connected by two connections, one initiated by each; one alone carries no session. Not while the role is on
+//! its way to somebody else, nor in the moments a greeting takes, nor while processes are stopped or disks and lines are
+//! slow. One that loses the mirror in a manual failover cannot know whether it has become the principal, and the witness has
+//! no part in it, so it waits for the mirror (S6). Source: documented, *Quorum: How a Witness Affects Database
+//! Availability*.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,9 +12,7 @@ use std::time::Duration;
 use super::history::session_event;
 use super::scene::{Patience, Scene};
 use super::{End, Oracle, Violation};
-use crate::types::{
-    DatabaseName, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
-};
+use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
 
 const NAME: &str = "quorum-keeps-serving";
 
@@ -62,7 +63,7 @@ impl QuorumKeepsServing {
         shown.role == Some(PartnerRole::Principal)
             && shown.has_witness
             && shown.state.is_some()
-            && shown.state != Some(MirroringState::PendingFailover)
+            && !shown.failing_over
             && self.scene.is_alive(who)
             && !shown.serving
             && !superseded
@@ -99,6 +100,7 @@ impl Oracle for QuorumKeepsServing {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::MirroringState;
 
     #[test]
     fn a_moment_without_service_is_no_matter() {
@@ -122,6 +124,22 @@ mod tests {
         events.push(on(5, "gamma", recorded("BETA", 2, false)));
         events.push(world_step(30, "later"));
         assert_quiet::<QuorumKeepsServing>(&events);
+    }
+
+    #[test]
+    fn who_lost_the_mirror_in_a_manual_failover_waits_for_it() {
+        let mut events = trio();
+        let principal = |to| state(PartnerRole::Principal, to);
+        events.push(on(5, "alpha", serving(false, 1)));
+        events.push(on(5, "alpha", principal(MirroringState::PendingFailover)));
+        events.extend(parted(15, "alpha", "beta"));
+        events.push(on(15, "alpha", principal(MirroringState::Disconnected)));
+        events.push(world_step(40, "later"));
+        assert_quiet::<QuorumKeepsServing>(&events);
+        // The mirror told it that it is still one.
+        events.push(on(41, "alpha", role(PartnerRole::Principal, 3)));
+        events.push(world_step(60, "later"));
+        assert_red::<QuorumKeepsServing>(&events, NAME);
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub(super) struct Shown {
     /// The last state that was not DISCONNECTED.
     pub connected_state: Option<MirroringState>,
     pub serving: bool,
+    /// It began a manual failover whose end it does not know yet, connected or not: it showed PENDING_FAILOVER, and has not
+    /// changed its role or sequence since.
+    pub failing_over: bool,
     pub has_witness: bool,
 }
 
@@ -251,6 +254,9 @@ impl Scene {
                 role_sequence,
                 ..
             } => shown(database, &|shown| {
+                if (shown.role, shown.role_sequence) != (Some(*to), *role_sequence) {
+                    shown.failing_over = false;
+                }
                 shown.role = Some(*to);
                 shown.role_sequence = *role_sequence;
             }),
@@ -258,6 +264,7 @@ impl Scene {
                 shown.state = Some(*to);
                 if *to != MirroringState::Disconnected {
                     shown.connected_state = Some(*to);
+                    shown.failing_over = *to == MirroringState::PendingFailover;
                 }
             }),
             SessionEvent::Serving {

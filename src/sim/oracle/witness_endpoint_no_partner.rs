@@ -1,40 +1,52 @@
 //! An endpoint with ROLE = WITNESS never hosts a partner, and one with ROLE = PARTNER never acts as a witness.
 //!
 //! A change of ROLE alone leaves the connections that are up alone (E2 of the decisions), so what counts is the ROLE either
-//! side had when the connection began. The other side's is judged only if it has been the same since. Source: documented,
-//! *ALTER DATABASE* (SET PARTNER, SET WITNESS), *CREATE ENDPOINT*, ROLE.
+//! side had when the connection began. The other side's is judged only if it has been the same since. Whoever is asked to be
+//! a partner has traffic before it has the session; so one without a session is a witness once it has a record to show.
+//! Source: documented, *ALTER DATABASE* (SET PARTNER, SET WITNESS), *CREATE ENDPOINT*, ROLE.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoints::Endpoints;
-use super::history::Sessions;
+use super::history::{Sessions, session_event};
+use super::scene::gone;
 use super::{Oracle, Violation};
 use crate::types::{
-    ConnectionId, DatabaseName, EndpointEvent, EndpointSettings, Event, InstanceName, Source, Stamped,
+    ConnectionId, DatabaseName, EndpointEvent, EndpointSettings, Event, InstanceName, SessionEvent, Source,
+    Stamped,
 };
 
 const NAME: &str = "witness-endpoint-no-partner";
+
+/// Somebody acts as what its ROLE bars.
+#[derive(Debug)]
+struct Suspicion {
+    /// On whose connection.
+    on: (InstanceName, ConnectionId),
+    as_witness: bool,
+    message: String,
+}
 
 #[derive(Debug, Default)]
 pub(super) struct WitnessEndpointNoPartner {
     endpoints: Endpoints,
     sessions: Sessions,
+    /// Who has a witness's record of which database.
+    witnesses: BTreeSet<(InstanceName, DatabaseName)>,
+    /// Of instances with neither session nor record, until they have the one or the other.
+    suspicions: BTreeMap<(InstanceName, DatabaseName), Suspicion>,
 }
 
 impl WitnessEndpointNoPartner {
-    fn on_traffic(
-        &self,
-        who: &InstanceName,
-        connection: ConnectionId,
-        database: &DatabaseName,
-    ) -> Option<String> {
-        let stream = self.endpoints.stream(who, connection)?;
-        let peer = self.endpoints.name(stream.peer?)?;
-        let sides = [
-            (who, stream.own.as_ref()),
-            (
-                peer,
-                self.endpoints.both(who, connection).map(|(_, theirs)| theirs),
-            ),
-        ];
+    fn on_traffic(&mut self, who: &InstanceName, connection: ConnectionId, database: &DatabaseName) {
+        let Some(stream) = self.endpoints.stream(who, connection) else {
+            return;
+        };
+        let Some(peer) = stream.peer.and_then(|peer| self.endpoints.name(peer)) else {
+            return;
+        };
+        let both = self.endpoints.both(who, connection);
+        let sides = [(who, stream.own.as_ref()), (peer, both.map(|(_, theirs)| theirs))];
         let wrong = |(instance, settings): (&InstanceName, Option<&EndpointSettings>)| {
             let role = &settings?.role;
             let (acts, barred) = if self.sessions.session(instance, database).is_some() {
@@ -44,13 +56,41 @@ impl WitnessEndpointNoPartner {
             } else {
                 return None;
             };
+            let message = format!(
+                "{instance} acts as {acts} of {database} on {connection} of {who}, its ROLE is {role}"
+            );
+            let on = (who.clone(), connection);
+            let as_witness = barred == "PARTNER";
             (role == barred).then(|| {
-                format!(
-                    "{instance} acts as {acts} of {database} on {connection} of {who}, its ROLE is {role}"
-                )
+                let copy = (instance.clone(), database.clone());
+                let suspicion = Suspicion {
+                    on,
+                    as_witness,
+                    message,
+                };
+                (copy, suspicion)
             })
         };
-        sides.into_iter().find_map(wrong)
+        let found: Vec<_> = sides.into_iter().filter_map(wrong).collect();
+        self.suspicions.extend(found);
+    }
+
+    /// The suspicions that have become certain.
+    fn confirmed(&mut self) -> Vec<((InstanceName, DatabaseName), Suspicion)> {
+        let (sessions, witnesses) = (&self.sessions, &self.witnesses);
+        let is_partner = |copy: &(InstanceName, DatabaseName)| sessions.session(&copy.0, &copy.1).is_some();
+        let mut confirmed = Vec::new();
+        for (copy, suspicion) in std::mem::take(&mut self.suspicions) {
+            match suspicion.as_witness {
+                false => confirmed.push((copy, suspicion)),
+                true if is_partner(&copy) => {}
+                true if witnesses.contains(&copy) => confirmed.push((copy, suspicion)),
+                true => {
+                    self.suspicions.insert(copy, suspicion);
+                }
+            }
+        }
+        confirmed
     }
 
     /// Whether both partners of the session are known, and this is another. Until a session has begun on both sides, an
@@ -67,20 +107,44 @@ impl Oracle for WitnessEndpointNoPartner {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.endpoints.observe(stamped);
         self.sessions.observe(stamped);
-        if let (
-            Source::Instance(who),
-            Event::Endpoint(EndpointEvent::SessionTraffic { connection, database }),
-        ) = (&stamped.source, &stamped.event)
-            && let Some(message) = self.on_traffic(who, *connection, database)
-        {
-            out.push(Violation::of(NAME, &[who, database], message, stamped.at));
+        if let Some(who) = gone(stamped) {
+            self.suspicions.retain(|_, suspicion| suspicion.on.0 != *who);
+        }
+        match session_event(stamped) {
+            Some((who, SessionEvent::WitnessRecord { database, .. })) => {
+                self.witnesses.insert((who.clone(), database.clone()));
+            }
+            Some((who, SessionEvent::Removed { database, .. })) => {
+                self.witnesses.remove(&(who.clone(), database.clone()));
+            }
+            _ => {}
+        }
+        match (&stamped.source, &stamped.event) {
+            (
+                Source::Instance(who),
+                Event::Endpoint(EndpointEvent::SessionTraffic { connection, database }),
+            ) => self.on_traffic(who, *connection, database),
+            (Source::Instance(who), Event::Endpoint(EndpointEvent::Closed { connection, .. })) => {
+                let closed = (who.clone(), *connection);
+                self.suspicions.retain(|_, suspicion| suspicion.on != closed);
+            }
+            _ => {}
+        }
+        for ((_, database), suspicion) in self.confirmed() {
+            let who = &suspicion.on.0;
+            out.push(Violation::of(
+                NAME,
+                &[who, &database],
+                suspicion.message.clone(),
+                stamped.at,
+            ));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_quiet, assert_red, db, on, pair};
+    use super::super::testing::{assert_quiet, assert_red, db, on, pair, recorded};
     use super::super::testing_endpoints::*;
     use super::*;
     use crate::types::EncryptionInUse;
@@ -147,6 +211,18 @@ mod tests {
         events.extend(pair().into_iter().filter(|e| e.source == on_beta()));
         events.extend(login(1, EncryptionInUse::Aes));
         events.push(traffic());
+        // It may yet become a partner.
+        assert_quiet::<WitnessEndpointNoPartner>(&events);
+        events.push(on(3, "alpha", recorded("BETA", 1, true)));
         assert_red::<WitnessEndpointNoPartner>(&events, NAME);
+    }
+
+    #[test]
+    fn who_is_asked_to_be_a_partner_is_no_witness() {
+        let mut events = history("PARTNER", "PARTNER");
+        events.extend(login(1, EncryptionInUse::Aes));
+        events.push(traffic());
+        events.extend(pair());
+        assert_quiet::<WitnessEndpointNoPartner>(&events);
     }
 }

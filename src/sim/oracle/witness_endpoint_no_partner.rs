@@ -1,8 +1,9 @@
 //! An endpoint with ROLE = WITNESS never hosts a partner, and one with ROLE = PARTNER never acts as a witness.
 //!
-//! A change of ROLE alone leaves the connections that are up alone (E2 of the decisions), so what counts is the ROLE either
-//! side had when the connection began. The other side's is judged only if it has been the same since. Whoever is asked to be
-//! a partner has traffic before it has the session; so one without a session is a witness once it has a record to show.
+//! What counts is the ROLE either side had when the connection began: one that bars what is going on restarts the endpoint
+//! (E37 of the decisions), and what was on its way by then is no wrong. The other side's is judged only if it has been the
+//! same since. Whoever is asked to be a partner has traffic before it has the session; so one without a session is a
+//! witness once it has a record to show.
 //! Source: documented, *ALTER DATABASE* (SET PARTNER, SET WITNESS), *CREATE ENDPOINT*, ROLE.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,7 @@
 //! a login may take.
 //!
 //! Judged of scripts in which each batch is one such statement, by their answers; one whose server died, was paused or is
-//! behind a firewall has none. Source: derived from message 1421; the slack is S13.
+//! behind a firewall has none. What happens to its partner or witness is no excuse: that is what the bound is for. Source: derived from message 1421; the slack is S13.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl OperatorCommandTerminates {
             .any(|fault| self.scene.touches(fault, &on));
         if !disturbed
             && self.scene.is_alive(&on)
-            && !self.scene.is_rough_since(since, &self.scene.company(&on))
+            && !self.scene.is_rough_since(since, std::slice::from_ref(&on))
         {
             let message = format!("a statement on {on} has had no answer since {since}");
             out.push(Violation::of(NAME, &[&on], message, at));
@@ -115,6 +115,16 @@ mod tests {
         assert_quiet::<OperatorCommandTerminates>(&events);
         let mut events = answered(FAILOVER, 60);
         events.insert(events.len() - 2, fault(6, 1, "drop", "drop alpha both ways"));
+        assert_quiet::<OperatorCommandTerminates>(&events);
+    }
+
+    #[test]
+    fn a_partner_that_hangs_is_no_excuse() {
+        let mut events = answered(FAILOVER, 60);
+        events.insert(events.len() - 2, fault(4, 1, "pause", "pause beta"));
+        assert_red::<OperatorCommandTerminates>(&events, NAME);
+        let mut events = answered(FAILOVER, 60);
+        events.insert(events.len() - 2, fault(4, 1, "pause", "pause alpha"));
         assert_quiet::<OperatorCommandTerminates>(&events);
     }
 

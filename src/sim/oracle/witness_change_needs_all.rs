@@ -1,15 +1,20 @@
-//! A witness is added only while all three are connected to each other, and both partners have the same setting once all
-//! is healed.
+//! A witness is added only while all three are connected to each other and the mirror has caught up, and both partners have
+//! the same setting once all is healed.
+//!
+//! Caught up: SYNCHRONIZED at some moment since the statement was given, or not suspended with SAFETY OFF. A witness that
+//! no step asked for is not judged by this.
 //!
 //! Source: documented, messages 1426 and 1433; *Add a Database Mirroring Witness*.
 
+use std::collections::BTreeMap;
+
 use super::heals_to_synchronized::HEALS_WITHIN;
-use super::history::session_event;
+use super::history::{is_command, session_event};
 use super::scene::{SLACK, Scene};
 use super::{End, Oracle, Violation};
 use crate::types::{
-    EndpointEvent, Event, InstanceName, PartnerRole, ServerAddress, SessionEvent, Stamped, Timestamp,
-    WorldEvent,
+    DatabaseName, EndpointEvent, Event, InstanceName, MirroringState, PartnerRole, Safety, ServerAddress,
+    SessionEvent, Stamped, Timestamp, WorldEvent,
 };
 
 const NAME: &str = "witness-change-needs-all";
@@ -20,9 +25,40 @@ pub(super) struct WitnessChangeNeedsAll {
     /// When a connection was lost last: what was recorded since may have been decided before.
     lost: Option<Timestamp>,
     quiet: Option<Timestamp>,
+    /// Who was asked to add a witness to what, and whether the mirror has been caught up since.
+    asked: BTreeMap<(InstanceName, DatabaseName), bool>,
 }
 
 impl WitnessChangeNeedsAll {
+    fn is_caught_up(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let state = self.scene.shown(who, database).and_then(|shown| shown.state);
+        let settings = self.scene.settings(who, database);
+        let off = settings.is_some_and(|settings| settings.safety == Safety::Off);
+        match state {
+            Some(MirroringState::Synchronized) => true,
+            Some(MirroringState::Synchronizing) => off,
+            _ => false,
+        }
+    }
+
+    /// Notes what a step asks for, and who has caught up since it was asked.
+    fn note_asked(&mut self, stamped: &Stamped) {
+        if let Event::World(WorldEvent::Step { text }) = &stamped.event {
+            let copies = self.scene.copies();
+            let asked = copies.filter(|(who, database, _)| {
+                text.starts_with(&format!("sql on {who}")) && is_command(text, database, "WITNESS", "=")
+            });
+            self.asked = asked
+                .map(|(who, database, _)| ((who.clone(), database.clone()), false))
+                .collect();
+        }
+        let mut asked = std::mem::take(&mut self.asked);
+        for ((who, database), caught_up) in &mut asked {
+            *caught_up |= self.is_caught_up(who, database);
+        }
+        self.asked = asked;
+    }
+
     /// What is missing for `who`, a principal, to add this witness.
     fn missing(&self, who: &InstanceName, partner: &InstanceName, witness: &ServerAddress) -> Option<String> {
         if !self.scene.has_link(who, partner) {
@@ -53,16 +89,21 @@ impl Oracle for WitnessChangeNeedsAll {
             && let Some(partner) = self.scene.sessions.partner(who, database)
             && let Some(shown) = self.scene.shown(who, database)
             && shown.role == Some(PartnerRole::Principal)
-            && self.lost.is_none_or(|lost| lost + SLACK < stamped.at)
-            && let Some(missing) = self.missing(who, partner, witness)
         {
-            let message = format!("{who} added the witness {witness} to {database} {missing}");
-            out.push(Violation::of(NAME, &[database, who], message, stamped.at));
+            let behind = self.asked.remove(&(who.clone(), database.clone())) == Some(false);
+            let missing = behind.then(|| "though the mirror has not caught up".to_owned());
+            let sure = self.lost.is_none_or(|lost| lost + SLACK < stamped.at);
+            let missing = missing.or_else(|| self.missing(who, partner, witness).filter(|_| sure));
+            if let Some(missing) = missing {
+                let message = format!("{who} added the witness {witness} to {database} {missing}");
+                out.push(Violation::of(NAME, &[database, who], message, stamped.at));
+            }
         }
         if matches!(stamped.event, Event::Endpoint(EndpointEvent::Closed { .. })) {
             self.lost = Some(stamped.at);
         }
         self.scene.observe(stamped);
+        self.note_asked(stamped);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
@@ -109,5 +150,25 @@ mod tests {
         events.pop();
         events.extend([world(3, WorldEvent::Quiet), world_step(100, "later")]);
         assert_red::<WitnessChangeNeedsAll>(&events, NAME);
+    }
+
+    #[test]
+    fn a_mirror_that_has_not_caught_up_is_seen() {
+        let history = |states: &[MirroringState]| {
+            let mut events = trio();
+            let set = events.split_off(events.len() - 2);
+            let shows = |to| on(1, "alpha", state(PartnerRole::Principal, to));
+            events.push(shows(states[0]));
+            let step = "sql on alpha: ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:7022';";
+            events.push(world_step(2, step));
+            events.extend(states[1..].iter().map(|to| shows(*to)));
+            events.extend(set);
+            events
+        };
+        assert_red::<WitnessChangeNeedsAll>(&history(&[MirroringState::Synchronizing]), NAME);
+        assert_red::<WitnessChangeNeedsAll>(&history(&[MirroringState::Suspended]), NAME);
+        assert_quiet::<WitnessChangeNeedsAll>(&history(&[MirroringState::Synchronized]));
+        let in_time = [MirroringState::Synchronizing, MirroringState::Synchronized];
+        assert_quiet::<WitnessChangeNeedsAll>(&history(&in_time));
     }
 }

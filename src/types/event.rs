@@ -432,7 +432,8 @@ pub enum SessionEvent {
         database: DatabaseName,
         lsn: Lsn,
     },
-    /// The database's files were opened: its log was read up to `end`, and all of that is hardened.
+    /// The database's files were opened: its log was read up to `end`, and all of that is hardened. Told of new files as
+    /// well, which CREATE or RESTORE put in the place of what was there: their log goes on from `end`.
     LogRecovered {
         database: DatabaseName,
         end: Lsn,

@@ -13,7 +13,7 @@ use super::super::purpose::Purpose;
 use crate::error::{SqlError, msg};
 use crate::log::{LOG_BYTES_MAX, LOG_BYTES_MAX_DEFAULT};
 use crate::tsql::ast::{self, DatabaseChange, FileChange};
-use crate::types::{ConnectionId, DatabaseName, Guid, Lsn, RecoveryPath};
+use crate::types::{ConnectionId, DatabaseName, Guid, Lsn, RecoveryPath, SessionEvent};
 
 /// Source: documented, *Database Identifiers* (sysname).
 const NAME_CHARS_MAX: usize = 128;
@@ -96,6 +96,10 @@ impl Instance {
             entry.id = self.catalog.next_database_id();
         }
         database.log.set_bytes_max(entry.log_bytes_max);
+        self.emit(SessionEvent::LogRecovered {
+            database: entry.name.clone(),
+            end: database.log.end(),
+        });
         self.catalog.put_database(entry);
         self.databases.insert(key, database);
         self.persist(connection, Then::Finish)

@@ -5,6 +5,7 @@
 //! `kind/lower-case name`; values are JSON. Source: derived from *sys.server_principals*, *sys.certificates* and the
 //! endpoint pages.
 
+mod known_peers;
 mod permissions;
 mod suspect_pages;
 
@@ -16,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::config::EndpointConfig;
 use crate::session::{PartnerRecord, WitnessRecord};
 use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
+
+use known_peers::KnownPeer;
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
 pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
@@ -168,6 +171,7 @@ pub struct Catalog {
     databases: BTreeMap<String, DatabaseEntry>,
     witnesses: BTreeMap<String, WitnessRecord>,
     suspect_pages: BTreeMap<String, SuspectPage>,
+    known_peers: BTreeMap<String, KnownPeer>,
     writes: Vec<(String, Option<Vec<u8>>)>,
 }
 
@@ -202,6 +206,7 @@ impl Catalog {
             databases: BTreeMap::new(),
             witnesses: BTreeMap::new(),
             suspect_pages: BTreeMap::new(),
+            known_peers: BTreeMap::new(),
             writes: Vec::new(),
         };
         let sa = Login {
@@ -252,6 +257,7 @@ impl Catalog {
                 "database" => drop(catalog.databases.insert(name, decode(key, value)?)),
                 "suspect" => drop(catalog.suspect_pages.insert(name, decode(key, value)?)),
                 "witness" => drop(catalog.witnesses.insert(name, decode(key, value)?)),
+                "peer" => drop(catalog.known_peers.insert(name, decode(key, value)?)),
                 _ => {
                     let reason = "this version knows no such kind of entry".to_owned();
                     return Err(CatalogError {

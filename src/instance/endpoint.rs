@@ -17,8 +17,8 @@ use super::io::{CloseHow, ConnectError, ControllerError, ListenError, Listener, 
 use super::peers::{Peer, Peers};
 use crate::endpoint::config::{Algorithm, EndpointState, Reading};
 use crate::endpoint::connection::{
-    ArbitrationVerdict, Connection, ConnectionOutput, LocalEndpoint, LoggedIn, NoController, OwnCertificate,
-    PeerIdentity, Side, TrustedCertificate, WindowsLogin, WindowsSide,
+    Connection, ConnectionOutput, LocalEndpoint, LoggedIn, NoController, OwnCertificate, PeerIdentity, Side,
+    TrustedCertificate, WindowsLogin, WindowsSide,
 };
 use crate::error::{SqlError, msg};
 use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
@@ -48,7 +48,10 @@ pub struct EndpointRuntime {
 #[derive(Debug)]
 pub struct Online {
     pub connection: Connection,
+    /// Who is there, once it is online.
     pub peer: Option<PeerIdentity>,
+    /// Who is there, once this instance has decided to use the connection.
+    pub kept: Option<PeerIdentity>,
 }
 
 impl Instance {
@@ -272,6 +275,7 @@ impl Instance {
                     Online {
                         connection,
                         peer: None,
+                        kept: None,
                     },
                 );
                 self.pump(id);
@@ -311,6 +315,7 @@ impl Instance {
                 Online {
                     connection,
                     peer: None,
+                    kept: None,
                 },
             );
             self.endpoint.peers.connecting(&address, id);
@@ -462,53 +467,20 @@ impl Instance {
         if let Some(how) = how {
             self.output(Output::Close { connection: id, how });
         }
-        let address = self.endpoint.peers.address_of(id).cloned();
+        let addresses = self.endpoint.peers.addresses_of(id);
         self.endpoint.peers.closed(self.now.at, id);
         if let Some(peer) = gone.peer {
             self.forget_traffic(id);
             self.on_link_lost(id, peer.arbitration_id, by);
-        } else if let (Some(address), Some(error)) = (address, error) {
-            self.dial_failed(&address, error);
+        } else if let Some(error) = error {
+            for address in &addresses {
+                self.dial_failed(address, error.clone());
+            }
         }
     }
 
     fn forget_traffic(&mut self, id: ConnectionId) {
         self.traffic_seen.retain(|(connection, _)| *connection != id);
-    }
-
-    fn arbitrate(&mut self, id: ConnectionId, peer: PeerIdentity) {
-        let Some(online) = self.endpoint.connections.get(&id) else {
-            return;
-        };
-        let outlived = online.connection.side() == Side::Initiator
-            && self.endpoint.peers.is_reached_otherwise(id, peer.arbitration_id);
-        let is_self = peer.arbitration_id == self.catalog.identity.arbitration_id;
-        let is_taken = self.is_name_taken(online.connection.side(), &peer);
-        if is_taken {
-            let error = msg::ARBITRATION_NEW_LOST.error();
-            let quoted = format!("Error {}, State {}: {}", error.number, error.state, error.text);
-            let far = online.connection.far_address().to_owned();
-            self.log_error(&msg::LOGIN_FAILED_USER.with(&[&peer.principal, &quoted, &far]));
-        }
-        let verdict = if outlived || is_self || is_taken {
-            ArbitrationVerdict::LostToOlder
-        } else {
-            ArbitrationVerdict::Keep
-        };
-        if let Some(online) = self.endpoint.connections.get_mut(&id) {
-            online.connection.resolve_arbitration(self.now, verdict);
-        }
-    }
-
-    /// Whether somebody with another login is connected under the identity this peer claims: who it *is* was proved, which
-    /// instance it is, is only its word.
-    fn is_name_taken(&self, side: Side, peer: &PeerIdentity) -> bool {
-        self.endpoint.connections.values().any(|other| {
-            let known = other.peer.as_ref();
-            other.connection.side() == side
-                && known
-                    .is_some_and(|k| k.arbitration_id == peer.arbitration_id && k.principal != peer.principal)
-        })
     }
 
     fn on_peer_online(&mut self, id: ConnectionId, logged_in: &LoggedIn) {
@@ -519,14 +491,14 @@ impl Instance {
         online.peer = Some(identity.clone());
         match logged_in.side {
             Side::Initiator => {
-                if let Some(address) = self.endpoint.peers.address_of(id).cloned() {
+                for address in self.endpoint.peers.addresses_of(id) {
                     self.endpoint.dial_errors.remove(&address);
                 }
                 let peer = Peer {
                     arbitration_id: identity.arbitration_id,
                     server_name: identity.server_name.clone(),
                 };
-                self.endpoint.peers.online_outbound(id, peer);
+                self.endpoint.peers.online_outbound(id, &peer);
             }
             Side::Acceptor => {
                 let displaced = self.endpoint.peers.online_inbound(id, identity.arbitration_id);

@@ -230,6 +230,9 @@ impl Instance {
                 SessionOutput::ToWitness(message) => self.tell_witness(name, &message),
                 SessionOutput::Persist { ticket, record } => {
                     self.put_record(name, Some(*record));
+                    // A mirror learns which session it is in only after the link is up.
+                    let links = self.database(name.as_str()).map(|d| d.links);
+                    self.know_partner(name, links.and_then(|l| l.partner?.1));
                     let writes = self.catalog.take_writes();
                     let purpose = Purpose::SessionRecord {
                         database: name.clone(),
@@ -342,6 +345,7 @@ impl Instance {
             return;
         };
         database.links = Links::default();
+        self.catalog.forget_peers_of(session.record().session);
         let restoring = session.role() == PartnerRole::Mirror;
         if let Some(mut entry) = self.catalog.database(name.as_str()).cloned()
             && entry.mirroring.is_some()
@@ -492,6 +496,9 @@ impl Instance {
         if let Some(database) = self.database_mut(name) {
             database.links = after;
         }
+        if before.partner != after.partner {
+            self.know_partner(name, after.partner.and_then(|(_, inbound)| inbound));
+        }
         let grew = matches!((before.partner, after.partner), (Some((a, None)), Some((b, Some(_)))) if a == b);
         if before.partner != after.partner && !grew {
             if let Some((outbound, inbound)) = before.partner {
@@ -517,6 +524,14 @@ impl Instance {
             if after.witness.is_some() && self.has_links(name, &after) {
                 self.session_input(name, PartnerInput::WitnessUp);
             }
+        }
+    }
+
+    /// The partner's own connection is part of the link.
+    fn know_partner(&mut self, name: &DatabaseName, inbound: Option<ConnectionId>) {
+        let session = self.database(name.as_str()).and_then(|d| d.session.as_ref());
+        if let (Some(session), Some(inbound)) = (session.map(|s| s.record().session), inbound) {
+            self.know_peer_of(session, inbound);
         }
     }
 
@@ -878,7 +893,8 @@ impl Instance {
             let same_version = self.peer_of(connection).is_some_and(|p| p.version == own_version);
             let is_partner = |d: &Database| d.session.as_ref().is_some_and(|s| s.record().session == session);
             let invited = Witness::is_invitation(&message);
-            if !invited || !can || !same_version || self.databases.values().any(is_partner) {
+            let refused = !can || !same_version || self.databases.values().any(is_partner);
+            if !invited || refused || self.has_share_of_witness(connection) {
                 let body = Body::WitnessRefused {
                     number: msg::CANNOT_BE_WITNESS.number,
                 };
@@ -930,8 +946,18 @@ impl Instance {
 
     fn witness_input(&mut self, session: Guid, input: WitnessInput) {
         let mut out = VecDeque::new();
+        let introduction = match &input {
+            WitnessInput::From { peer, message } => {
+                matches!(message.body, Body::WitnessAttach(_)).then_some(*peer)
+            }
+            _ => None,
+        };
         if let Some(witness) = self.witnesses.get_mut(&session) {
             witness.handle(input, &mut out);
+            let introduced = introduction.filter(|peer| witness.is_introduced(*peer));
+            if let Some(inbound) = introduced.and_then(|peer| self.endpoint.peers.inbound(peer)) {
+                self.know_peer_of(session, inbound);
+            }
         }
         while let Some(output) = out.pop_front() {
             match output {
@@ -948,6 +974,7 @@ impl Instance {
                     self.witnesses.remove(&session);
                     self.witness_since.remove(&session);
                     self.catalog.drop_witness(session);
+                    self.catalog.forget_peers_of(session);
                     let writes = self.catalog.take_writes();
                     self.disk(DiskRequest::Master { writes }, Purpose::Catalog);
                 }

@@ -11,6 +11,7 @@
 //! come in, requests come out. `io` is the whole seam. One rule holds everything together: what is told to anybody was
 //! durable first.
 
+mod arbitration;
 mod batch;
 mod catalog;
 mod client;

@@ -1,8 +1,8 @@
 //! Who this instance is connected to: the connections it initiates, the ones it accepted, and the links they form.
 //!
 //! A partner pair holds two connections, one initiated by each side; the link between partners is up while both are
-//! online. A partner reaches its witness over the one connection it initiated. A lost connection is dialled again at
-//! once and then every 5 s. Source: documented for the two connections (*Troubleshoot Database Mirroring
+//! online. A partner reaches its witness over the one connection it initiated. Several addresses may lead to one peer: they
+//! share the connection that was there first. A lost connection is dialled again at once and then every 5 s. Source: documented for the two connections (*Troubleshoot Database Mirroring
 //! Configuration*); the interval and the single connection to the witness are ours.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,10 @@ impl Peers {
             .iter()
             .filter_map(|a| self.dials.remove(a))
             .filter_map(|d| d.connection());
-        let dropped = dropped.collect();
+        let mut dropped: Vec<ConnectionId> = dropped.collect();
+        dropped.sort_unstable();
+        dropped.dedup();
+        dropped.retain(|c| self.address_of(*c).is_none());
         for address in wanted {
             self.dials
                 .entry(address.clone())
@@ -92,7 +95,7 @@ impl Peers {
             .insert(address.clone(), Dial::Connecting { connection });
     }
 
-    /// The address `connection` was or is being initiated to.
+    /// The address `connection` was or is being initiated to; the first of those that share it.
     pub fn address_of(&self, connection: ConnectionId) -> Option<&ServerAddress> {
         self.dials
             .iter()
@@ -100,15 +103,29 @@ impl Peers {
             .map(|(a, _)| a)
     }
 
-    /// Whether another initiated connection already reaches this peer.
-    pub fn is_reached_otherwise(&self, connection: ConnectionId, peer: Guid) -> bool {
-        self.dials.values().any(
-            |d| matches!(d, Dial::Online { connection: c, peer: p } if *c != connection && p.arbitration_id == peer),
-        )
+    /// Every address that `connection` is to reach, or reaches.
+    pub fn addresses_of(&self, connection: ConnectionId) -> Vec<ServerAddress> {
+        self.dials
+            .iter()
+            .filter(|(_, d)| d.connection() == Some(connection))
+            .map(|(a, _)| a.clone())
+            .collect()
     }
 
-    pub fn online_outbound(&mut self, connection: ConnectionId, peer: Peer) {
-        if let Some(address) = self.address_of(connection).cloned() {
+    /// `connection` has met a peer that `other` leads to as well: what it was initiated to is reached over `other` from now
+    /// on. False, and nothing done, if nobody wants `other` any more.
+    pub fn share(&mut self, connection: ConnectionId, other: ConnectionId) -> bool {
+        let dial = self.dials.values().find(|d| d.connection() == Some(other));
+        let Some(dial) = dial.cloned() else { return false };
+        for address in self.addresses_of(connection) {
+            self.dials.insert(address, dial.clone());
+        }
+        true
+    }
+
+    pub fn online_outbound(&mut self, connection: ConnectionId, peer: &Peer) {
+        for address in self.addresses_of(connection) {
+            let peer = peer.clone();
             self.dials.insert(address, Dial::Online { connection, peer });
         }
     }
@@ -187,7 +204,7 @@ mod tests {
         let beta = ServerAddress::new("beta", 7022);
         let mut peers = wanting(&beta);
         peers.connecting(&beta, ConnectionId(1));
-        peers.online_outbound(ConnectionId(1), peer());
+        peers.online_outbound(ConnectionId(1), &peer());
         assert_eq!(peers.link(&beta), None);
         assert_eq!(peers.online_inbound(ConnectionId(2), peer().arbitration_id), None);
         assert_eq!(
@@ -211,7 +228,7 @@ mod tests {
         peers.closed(Timestamp::from_secs(1), ConnectionId(1));
         assert_eq!(peers.next_attempt(), Some(Timestamp::from_secs(6)));
         peers.connecting(&beta, ConnectionId(3));
-        peers.online_outbound(ConnectionId(3), peer());
+        peers.online_outbound(ConnectionId(3), &peer());
         peers.closed(Timestamp::from_secs(9), ConnectionId(3));
         assert_eq!(peers.next_attempt(), Some(Timestamp::from_secs(9)));
     }
@@ -226,5 +243,46 @@ mod tests {
             vec![ConnectionId(1)]
         );
         assert_eq!(peers.next_attempt(), None);
+    }
+
+    #[test]
+    fn two_addresses_of_one_peer_share_a_connection_until_it_ends() {
+        let (short, full) = (
+            ServerAddress::new("beta", 7022),
+            ServerAddress::new("beta.lab.example", 7022),
+        );
+        let mut peers = Peers::default();
+        let both = BTreeSet::from([short.clone(), full.clone()]);
+        assert!(peers.want(Timestamp::ZERO, &both).is_empty());
+        peers.connecting(&short, ConnectionId(1));
+        peers.connecting(&full, ConnectionId(3));
+        assert!(peers.share(ConnectionId(3), ConnectionId(1)));
+        assert!(
+            !peers.share(ConnectionId(1), ConnectionId(9)),
+            "nobody wants that one"
+        );
+        peers.online_outbound(ConnectionId(1), &peer());
+        assert_eq!(peers.outbound(&short), Some((ConnectionId(1), &peer())));
+        assert_eq!(peers.outbound(&full), Some((ConnectionId(1), &peer())));
+
+        let left = BTreeSet::from([full.clone()]);
+        assert!(
+            peers.want(Timestamp::ZERO, &left).is_empty(),
+            "it is still wanted"
+        );
+        assert!(peers.want(Timestamp::ZERO, &both).is_empty());
+        peers.connecting(&short, ConnectionId(5));
+        assert!(peers.share(ConnectionId(5), ConnectionId(1)));
+        peers.closed(Timestamp::from_secs(1), ConnectionId(1));
+        assert_eq!(
+            peers.due(Timestamp::from_secs(1)),
+            vec![short.clone(), full.clone()]
+        );
+        peers.connecting(&short, ConnectionId(7));
+        assert!(peers.share(ConnectionId(7), ConnectionId(7)));
+        assert_eq!(
+            peers.want(Timestamp::ZERO, &BTreeSet::new()),
+            vec![ConnectionId(7)]
+        );
     }
 }

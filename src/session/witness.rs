@@ -100,6 +100,11 @@ impl Witness {
         self.peers.values().any(|p| p.name == name)
     }
 
+    /// Whether `peer` was taken for a partner of this session and is connected.
+    pub fn is_introduced(&self, peer: Guid) -> bool {
+        self.peers.contains_key(&peer)
+    }
+
     /// Takes one input and queues what follows from it.
     pub fn handle(&mut self, input: WitnessInput, out: &mut VecDeque<WitnessOutput>) {
         match input {

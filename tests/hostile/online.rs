@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use mirrorlab::endpoint::config::{Algorithms, Encryption};
 use mirrorlab::endpoint::connection::Connection;
-use mirrorlab::types::{Guid, Now};
+use mirrorlab::types::{DatabaseName, Guid, Now, PartnerRole, Safety};
 use mirrorlab::wire::frame::{FrameHeader, FrameType, put_frame};
-use mirrorlab::wire::mirroring::{Body, Message};
+use mirrorlab::wire::mirroring::{Body, Message, WitnessAttach};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
@@ -190,6 +190,102 @@ fn a_peer_with_another_login_cannot_take_a_partners_name() {
             "alpha has noticed nothing"
         );
         rig.assert_served().await;
+    });
+}
+
+#[test]
+fn a_peer_with_another_login_cannot_take_the_name_of_an_absent_partner() {
+    with_pair("pair", async |rig| {
+        let alpha = rig
+            .must(
+                "beta",
+                "SELECT DISTINCT peer_arbitration_id FROM sys.dm_db_mirroring_connections WHERE principal_name = 'alpha_login'",
+            )
+            .await;
+        let alpha = Guid::parse(&alpha[0][0].to_string()).expect("a guid");
+        rig.must("alpha", "ALTER ENDPOINT Mirroring STATE = STOPPED;")
+            .await;
+        rig.pass(Duration::from_secs(1)).await;
+        let connected =
+            "SELECT COUNT(*) FROM sys.dm_db_mirroring_connections WHERE principal_name = 'alpha_login'";
+        assert_eq!(rig.number("beta", connected).await, 0, "alpha is away");
+
+        let since = rig.world.now();
+        let mut foe = rig.insider();
+        foe.local.arbitration_id = alpha;
+        let report = rig.attack(foe, Plan::honest()).await;
+        assert!(!report.was_online, "{:?}", rig.log("beta", since));
+        rig.assert_named(since, &report, 28032);
+        let known = |line: &String| line.starts_with("28048 ") && line.contains("'stolen'");
+        assert!(rig.log("beta", since).iter().any(known));
+
+        rig.must("alpha", "ALTER ENDPOINT Mirroring STATE = STARTED;")
+            .await;
+        rig.pass(Duration::from_secs(15)).await;
+    });
+}
+
+#[test]
+fn what_a_peer_can_leave_with_a_witness_is_bounded() {
+    with_trio(async |rig| {
+        const SHARE: i64 = 512;
+        let invite = |n: u16| {
+            let [high, low] = n.to_be_bytes();
+            let mut session = [0xA5; 16];
+            (session[0], session[1]) = (high, low);
+            let attach = WitnessAttach {
+                invite: true,
+                database: DatabaseName::new(&format!("Bait{n}")),
+                family: Guid::from_bytes([3; 16]),
+                name: "FOE".into(),
+                partner_name: "FIEND".into(),
+                role: PartnerRole::Principal,
+                safety: Safety::Full,
+                safety_sequence: 1,
+                timeout_seconds: 10,
+                suspended: false,
+                suspend_sequence: 0,
+                synchronized: false,
+            };
+            let message = Message {
+                session: Guid::from_bytes(session),
+                role_sequence: 1,
+                link: 1,
+                body: Body::WitnessAttach(Box::new(attach)),
+            };
+            message.encode().expect("it fits")
+        };
+        let since = rig.world.now();
+        let inviter = || {
+            let mut foe = rig.insider();
+            // Only an instance of the same version is a witness.
+            foe.local.version = 2016;
+            foe
+        };
+        drop(rig.begin(
+            inviter(),
+            Plan::online(move |connection: &mut Connection, now: Now| {
+                for n in 0..600 {
+                    connection.send(now, &invite(n));
+                }
+                Vec::new()
+            }),
+        ));
+        rig.pass(Duration::from_secs(10)).await;
+        let count = "SELECT COUNT(*) FROM sys.database_mirroring_witnesses";
+        let lines = rig.log("beta", since);
+        assert_eq!(rig.number("beta", count).await, SHARE, "{lines:?}");
+        let named = |line: &&String| line.contains("'stolen'") && line.contains("the bound is reached");
+        assert_eq!(
+            lines.iter().filter(named).count(),
+            600 - 512,
+            "each one that was refused"
+        );
+
+        // Another identity is no other login.
+        drop(rig.begin(inviter(), says(invite(1000))));
+        rig.pass(Duration::from_secs(2)).await;
+        assert_eq!(rig.number("beta", count).await, SHARE);
     });
 }
 

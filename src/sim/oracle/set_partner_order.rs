@@ -90,6 +90,12 @@ impl Oracle for SetPartnerOrder {
                 let addresses = waiting.map(|(_, address)| (who.clone(), address.clone()));
                 self.wanted.extend(addresses);
             }
+            // Over a connection that was there before, too.
+            EndpointEvent::SessionTraffic { database, .. } => {
+                let told = self.waiting.get(&(who.clone(), database.clone()));
+                self.wanted
+                    .extend(told.map(|address| (who.clone(), address.clone())));
+            }
             EndpointEvent::Connecting { address, .. } => {
                 let early = self
                     .waiting
@@ -141,6 +147,20 @@ mod tests {
     fn a_mirror_that_dials_first_is_seen() {
         let mut events = waits();
         events.push(dials(2));
+        assert_red::<SetPartnerOrder>(&events, NAME);
+    }
+
+    #[test]
+    fn contacted_over_an_older_connection_a_mirror_may_connect_back() {
+        let contact = |database| EndpointEvent::SessionTraffic {
+            connection: ConnectionId(2),
+            database,
+        };
+        let mut events = waits();
+        events.extend([on(2, "beta", contact(db())), dials(3)]);
+        assert_quiet::<SetPartnerOrder>(&events);
+        let mut events = waits();
+        events.extend([on(2, "beta", contact(DatabaseName::new("Other"))), dials(3)]);
         assert_red::<SetPartnerOrder>(&events, NAME);
     }
 

@@ -1,0 +1,105 @@
+//! Which connection is used, and who may come under which name: arbitration at the end of a login.
+//!
+//! Who a peer *is*, its login, was proved by then; which instance it is, is only its word. So whoever claims the id of an
+//! instance that is connected under another login, or that a session knows under another, is refused (28032), and the log
+//! names its login (28048). Of two connections that this instance initiated to one peer the first is used for both
+//! addresses. Source: documented for the messages; ours for who loses.
+
+use super::Instance;
+use super::endpoint::Online;
+use crate::endpoint::connection::{ArbitrationVerdict, PeerIdentity, Side};
+use crate::error::msg;
+use crate::types::{ConnectionId, Guid};
+
+/// Sessions in which the instances with one login have this instance as their witness, at most; one more invitation is
+/// refused (1427). Far more than the product's pages advise to mirror between two instances.
+pub(super) const WITNESSED_OF_ONE_LOGIN_MAX: usize = 512;
+
+impl Instance {
+    pub(super) fn arbitrate(&mut self, id: ConnectionId, peer: PeerIdentity) {
+        let Some(online) = self.endpoint.connections.get(&id) else {
+            return;
+        };
+        let side = online.connection.side();
+        let is_self = peer.arbitration_id == self.catalog.identity.arbitration_id;
+        let is_taken = self.is_name_taken(side, &peer);
+        if is_taken {
+            let error = msg::ARBITRATION_NEW_LOST.error();
+            let quoted = format!("Error {}, State {}: {}", error.number, error.state, error.text);
+            let far = online.connection.far_address().to_owned();
+            self.log_error(&msg::LOGIN_FAILED_USER.with(&[&peer.principal, &quoted, &far]));
+        }
+        let refused = is_self || is_taken;
+        let first = (side == Side::Initiator && !refused)
+            .then(|| self.initiated_before(id, &peer))
+            .flatten();
+        // Sharing first: the end of this connection must not look like a failed attempt to reach its address.
+        let shared = first.filter(|first| self.endpoint.peers.share(id, *first));
+        let verdict = match refused || shared.is_some() {
+            true => ArbitrationVerdict::LostToOlder,
+            false => ArbitrationVerdict::Keep,
+        };
+        if let Some(online) = self.endpoint.connections.get_mut(&id) {
+            online.kept = (verdict == ArbitrationVerdict::Keep).then_some(peer);
+            online.connection.resolve_arbitration(self.now, verdict);
+        }
+        if let Some(first) = shared.filter(|first| self.peer_of(*first).is_some()) {
+            self.on_link_gained(first);
+        }
+    }
+
+    /// The connection this instance initiated to the same peer before, and decided to use.
+    fn initiated_before(&self, id: ConnectionId, peer: &PeerIdentity) -> Option<ConnectionId> {
+        let same = |kept: &PeerIdentity| {
+            kept.arbitration_id == peer.arbitration_id && kept.principal == peer.principal
+        };
+        let leads_there = |online: &Online| {
+            online.connection.side() == Side::Initiator && online.kept.as_ref().is_some_and(same)
+        };
+        let all = self.endpoint.connections.iter();
+        let mut others = all.filter(|(other, _)| **other != id);
+        others
+            .find(|(_, online)| leads_there(online))
+            .map(|(other, _)| *other)
+    }
+
+    /// Whether the instance this peer says it is comes, or came, under another login.
+    fn is_name_taken(&self, side: Side, peer: &PeerIdentity) -> bool {
+        let connected = self.endpoint.connections.values().any(|other| {
+            let known = other.peer.as_ref();
+            other.connection.side() == side
+                && known
+                    .is_some_and(|k| k.arbitration_id == peer.arbitration_id && k.principal != peer.principal)
+        });
+        let known = || self.catalog.known_otherwise(peer.arbitration_id, &peer.principal);
+        connected || side == Side::Acceptor && known().is_some()
+    }
+
+    /// Whether the login of this peer has its share of the records a witness keeps; the log says so.
+    pub(super) fn has_share_of_witness(&mut self, connection: ConnectionId) -> bool {
+        let Some(peer) = self.peer_of(connection) else {
+            return true;
+        };
+        let login = peer.principal.clone();
+        if self.catalog.witnessed_for(&login) < WITNESSED_OF_ONE_LOGIN_MAX {
+            return false;
+        }
+        let text = format!(
+            "the instances that log in as '{login}' have {WITNESSED_OF_ONE_LOGIN_MAX} sessions with this witness, the bound is reached"
+        );
+        let online = self.endpoint.connections.get(&connection);
+        let far = online.map_or_else(String::new, |o| o.connection.far_address().to_owned());
+        let error = msg::TRANSPORT_ERROR.with(&[&text, &1, &Side::Acceptor.desc(), &far]);
+        self.log_error(&error);
+        true
+    }
+
+    /// A session has met the peer at the other end of a connection that it came in by: from now on it is known under its
+    /// login. Written with the next record of the session.
+    pub(super) fn know_peer_of(&mut self, session: Guid, connection: ConnectionId) {
+        if let Some(peer) = self.peer_of(connection).cloned().filter(|_| session != Guid::NIL) {
+            self.catalog
+                .know_peer(session, peer.arbitration_id, &peer.principal);
+        }
+    }
+}

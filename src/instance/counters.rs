@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Instance;
 use crate::types::{Event, LinkState, Lsn, MirroringState, SessionEvent, Timestamp};
 use crate::wire::mirroring::Body;
+use crate::wire::pages::PageMessage;
 
 const SECOND: u64 = 1_000_000;
 
@@ -20,6 +21,8 @@ pub struct Counters {
     pub bytes_sent: u64,
     pub bytes_received: u64,
     pub sends: u64,
+    /// Pages sent to the partner that asked for them.
+    pub pages_sent: u64,
     pub receives: u64,
     /// Log blocks, in bytes of log.
     pub log_bytes_sent: u64,
@@ -157,6 +160,11 @@ pub(super) fn log_bytes(body: &Body) -> Option<usize> {
         Body::Block { frame } => Some(frame.len()),
         _ => None,
     }
+}
+
+/// Whether a message brings the partner a page that it asked for.
+pub(super) fn is_page(body: &Body) -> bool {
+    matches!(body, Body::Page(PageMessage::Image { .. }))
 }
 
 impl Instance {

@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult, Then, Wait};
-use super::counters::log_bytes;
+use super::counters::{is_page, log_bytes};
 use super::database::{Database, Links};
 use super::io::{DiskRequest, DiskTicket};
 use super::purpose::Purpose;
@@ -736,6 +736,7 @@ impl Instance {
         let bytes = self.try_say(connection, message);
         if let (Some(bytes), Some(database)) = (bytes, self.database_mut(name)) {
             database.counters.sent(bytes, log_bytes(&message.body));
+            database.counters.pages_sent += u64::from(is_page(&message.body));
         }
     }
 

@@ -57,6 +57,7 @@ fn rows(database: &Database, session: &Partner, now: Timestamp) -> Vec<Performan
         ("Log Send Flow Control Time (ms)", ms(c.flow_control_time(now))),
         ("Log Send Queue KB", kb(send_queue)),
         ("Mirrored Write Transactions/sec", total(c.mirrored_commits)),
+        ("Pages Sent/sec", total(c.pages_sent)),
         ("Receives/sec", total(c.receives)),
         ("Redo Bytes/sec", total(c.redo_bytes)),
         ("Redo Queue KB", kb(redo_queue)),

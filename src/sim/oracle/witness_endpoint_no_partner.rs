@@ -50,12 +50,9 @@ impl WitnessEndpointNoPartner {
         let sides = [(who, stream.own.as_ref()), (peer, both.map(|(_, theirs)| theirs))];
         let wrong = |(instance, settings): (&InstanceName, Option<&EndpointSettings>)| {
             let role = &settings?.role;
-            let (acts, barred) = if self.sessions.session(instance, database).is_some() {
-                ("a partner", "WITNESS")
-            } else if self.is_neither_partner(instance, database) {
-                ("a witness", "PARTNER")
-            } else {
-                return None;
+            let (acts, barred) = match self.sessions.session(instance, database) {
+                Some(_) => ("a partner", "WITNESS"),
+                None => ("a witness", "PARTNER"),
             };
             let message = format!(
                 "{instance} acts as {acts} of {database} on {connection} of {who}, its ROLE is {role}"
@@ -92,15 +89,6 @@ impl WitnessEndpointNoPartner {
             }
         }
         confirmed
-    }
-
-    /// Whether both partners of the session are known, and this is another. Until a session has begun on both sides, an
-    /// instance without it may be about to become a partner.
-    fn is_neither_partner(&self, instance: &InstanceName, database: &DatabaseName) -> bool {
-        let pairs = self.sessions.pairs();
-        pairs
-            .iter()
-            .any(|(of, one, other)| of == database && one != instance && other != instance)
     }
 }
 

@@ -333,7 +333,7 @@ catalogue! {
     WITNESS_IS_PARTNER = 1429, 16, false, "A partner of the session cannot be its witness.";
     NEITHER_AVAILABLE = 1431, 16, false, "Neither the partner nor the witness of \"{0}\" can be reached: try again when one of them can.";
     WITNESS_CHANGE_UNCERTAIN = 1433, 16, false, "The three instances lost sight of each other while the witness was set: it may be set on some of them only. Look at their views, and set it again.";
-    UNEXPECTED_MESSAGE = 1434, 16, true, "A {0} message of Database Mirroring from {1} does not belong here.";
+    UNEXPECTED_MESSAGE = 1434, 16, true, "What {1} sent for Database Mirroring does not belong here: {0}.";
     MESSAGE_NOT_SENT = 1437, 16, true, "A message could not be sent to '{1}': {0}.";
     NO_WITNESS = 1439, 16, false, "The session of \"{0}\" has no witness.";
     ACTIVE_PRINCIPAL = 1440, 10, true, "Database '{0}' is mirrored, with the principal copy here.";

@@ -774,7 +774,7 @@ impl Instance {
                     .peer_of(connection)
                     .map(|p| p.server_name.clone())
                     .unwrap_or_default();
-                let reason = msg::UNEXPECTED_MESSAGE.with(&[&format!("({error})"), &from]);
+                let reason = msg::UNEXPECTED_MESSAGE.with(&[&error, &from]);
                 self.log_error(&reason);
                 return self.close_peer(connection, Some(reason));
             }

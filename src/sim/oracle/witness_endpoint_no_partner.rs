@@ -51,6 +51,8 @@ impl WitnessEndpointNoPartner {
         let wrong = |(instance, settings): (&InstanceName, Option<&EndpointSettings>)| {
             let role = &settings?.role;
             let (acts, barred) = match self.sessions.session(instance, database) {
+                // Before the other has it too, the session may yet be refused.
+                Some(_) if self.sessions.partner(instance, database).is_none() => return None,
                 Some(_) => ("a partner", "WITNESS"),
                 None => ("a witness", "PARTNER"),
             };

@@ -177,6 +177,9 @@ pub const KINDS: [&str; 33] = [
     "controller_slow",
 ];
 
+/// The kinds that are over as soon as they have happened: nothing heals them, and no line of a trace ends them.
+pub const MOMENTARY: [&str; 4] = ["restart", "power_on", "clock_step", "bit_rot"];
+
 impl Fault {
     /// One of [`KINDS`].
     pub fn kind(&self) -> &'static str {
@@ -213,12 +216,9 @@ impl Fault {
         }
     }
 
-    /// Whether it lasts until healed; the others are over as soon as they have happened.
+    /// Whether it lasts until healed, as all but the [`MOMENTARY`] do.
     pub fn lasts(&self) -> bool {
-        !matches!(
-            self,
-            Fault::Restart { .. } | Fault::PowerOn { .. } | Fault::ClockStep { .. } | Fault::BitRot { .. }
-        )
+        !MOMENTARY.contains(&self.kind())
     }
 }
 
@@ -326,5 +326,16 @@ mod tests {
         });
         assert_eq!(fault.to_string(), "drop alpha in port 7022");
         assert!(KINDS.contains(&fault.kind()));
+    }
+
+    #[test]
+    fn what_is_over_at_once_does_not_last() {
+        let instance = InstanceName::new("alpha");
+        let restart = Fault::Restart {
+            instance: instance.clone(),
+        };
+        assert!(!restart.lasts());
+        assert!(Fault::Kill { instance }.lasts());
+        assert!(MOMENTARY.iter().all(|kind| KINDS.contains(kind)));
     }
 }

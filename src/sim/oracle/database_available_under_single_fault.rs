@@ -1,6 +1,6 @@
 //! A synchronized session in full quorum survives the loss of one instance or one line: somebody serves.
 //!
-//! Judged while that is the only fault, and no operator has just given a command. Source: documented, *Quorum: How a
+//! Judged while that is the only fault, no operator has just given a command, and no disk was damaged before. Source: documented, *Quorum: How a
 //! Witness Affects Database Availability*, *Database Mirroring Operating Modes*.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -59,7 +59,8 @@ impl DatabaseAvailableUnderSingleFault {
             shown.is_some_and(|shown| shown.role == Some(PartnerRole::Principal) && shown.serving)
         });
         let full = scene.sessions.is_safety_full(database);
-        full && synchronized && recorded && witnessed && served && scene.is_linked(one, other)
+        let sound = !scene.has_damage(&scene.company(one));
+        full && sound && synchronized && recorded && witnessed && served && scene.is_linked(one, other)
     }
 
     /// The faults that go on, or whose consequences may.
@@ -80,9 +81,9 @@ impl Oracle for DatabaseAvailableUnderSingleFault {
         if let Event::World(event) = &stamped.event {
             match event {
                 WorldEvent::FaultFired { .. } => {
-                    let quiet = self.scene.faults.values().all(|fault| {
-                        fault.to.is_some_and(|to| to + SLACK < stamped.at) && fault.kind != "restart"
-                    });
+                    let over = |to: Timestamp| to + SLACK < stamped.at;
+                    let mut faults = self.scene.faults.values();
+                    let quiet = faults.all(|fault| fault.to.is_some_and(over));
                     let pairs = self.scene.sessions.pairs().into_iter();
                     self.whole = match quiet {
                         true => pairs
@@ -160,5 +161,20 @@ mod tests {
         let mut events = principal_dies(trio());
         events.push(world_step(60, "later"));
         assert_red::<DatabaseAvailableUnderSingleFault>(&events, NAME);
+    }
+
+    #[test]
+    fn a_fault_that_was_over_at_once_before_is_no_second_one() {
+        let after = |kind: &str, text: &str| {
+            let mut events = trio();
+            events.push(fault(1, 7, kind, text));
+            let mut events = principal_dies(events);
+            events.push(world_step(60, "later"));
+            events
+        };
+        let stepped = after("clock_step", "clock_step beta +500ms");
+        assert_red::<DatabaseAvailableUnderSingleFault>(&stepped, NAME);
+        let rotten = after("bit_rot", "bit_rot beta Sales.mdf byte 7");
+        assert_quiet::<DatabaseAvailableUnderSingleFault>(&rotten);
     }
 }

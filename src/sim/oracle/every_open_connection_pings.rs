@@ -123,4 +123,22 @@ mod tests {
     fn one_silent_direction_is_seen() {
         assert_red::<EveryOpenConnectionPings>(&pings(Some(("beta", "alpha"))), NAME);
     }
+
+    #[test]
+    fn a_clock_that_was_set_long_ago_is_no_excuse() {
+        let mut events = pair_connected();
+        events.push(fault(1, 7, "clock_step", "clock_step beta +500ms"));
+        for second in 2..20 {
+            events.push(pinged(second, "alpha", "beta"));
+            events.push(pinged(second, "beta", "alpha"));
+            for (who, peer) in [("alpha", "beta"), ("beta", "alpha")] {
+                let connection = ConnectionId(connection(who, peer) + ACCEPTED);
+                if who == "alpha" || second < 10 {
+                    events.push(on(second, who, EndpointEvent::PingReceived { connection }));
+                }
+            }
+        }
+        events.push(world_step(20, "later"));
+        assert_red::<EveryOpenConnectionPings>(&events, NAME);
+    }
 }

@@ -132,4 +132,11 @@ mod tests {
     fn no_answer_is_seen() {
         assert_red::<OperatorCommandTerminates>(&answered(FAILOVER, 60), NAME);
     }
+
+    #[test]
+    fn a_clock_that_was_set_before_is_no_excuse() {
+        let mut events = answered(FAILOVER, 60);
+        events.insert(0, fault(0, 7, "clock_step", "clock_step alpha +500ms"));
+        assert_red::<OperatorCommandTerminates>(&events, NAME);
+    }
 }

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::history::{Sessions, session_event};
+use crate::sim::fault::MOMENTARY;
 use crate::types::{
     ConnectionId, DatabaseName, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, MirroringState,
     PartnerRole, RoleSequence, Safety, ServerAddress, SessionEvent, Source, Stamped, SwitchKind, Timestamp,
@@ -45,6 +46,7 @@ pub(super) struct FaultSeen {
     /// Its one line, with the names of the systems or instances it is done to.
     pub text: String,
     pub from: Timestamp,
+    /// When it was over, for one that does not last at once; `None` while it goes on.
     pub to: Option<Timestamp>,
 }
 
@@ -172,7 +174,7 @@ impl Scene {
                     kind: fault.clone(),
                     text: text.clone(),
                     from: at,
-                    to: None,
+                    to: MOMENTARY.contains(&fault.as_str()).then_some(at),
                 };
                 self.faults.insert(*id, seen);
             }

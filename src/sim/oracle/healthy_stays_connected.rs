@@ -40,10 +40,12 @@ impl HealthyStaysConnected {
             .filter(|fault| !LOUD.contains(&fault.kind.as_str()))
             .filter(|fault| self.scene.touches(fault, who) || self.scene.touches(fault, peer))
             .any(|fault| begun_by(fault.from) && fault.to.is_none_or(|to| to + BACKED_OFF >= at));
+        // Who rose again has made new connections by then.
+        let noticed = self.scene.longest_timeout(at) + PING + BACKED_OFF;
         let died = self
             .died
             .iter()
-            .any(|(dead, when)| dead == peer && begun_by(*when));
+            .any(|(dead, when)| dead == peer && begun_by(*when) && at.since(*when) <= noticed);
         silenced || died
     }
 }
@@ -92,6 +94,20 @@ mod tests {
     fn a_firewall_that_rejects_one_way_silences_the_other_end() {
         let reject = fault(5, 1, "reject", "reject alpha in port 7022 for 30s");
         assert_quiet::<HealthyStaysConnected>(&timed_out(&[reject], 16));
+    }
+
+    #[test]
+    fn a_death_excuses_the_time_outs_that_follow_it_and_no_more() {
+        let died = [killed(5, "beta")].into_iter();
+        let again: Vec<_> = died.chain(rejoined(20, "alpha", "beta")).collect();
+        assert_quiet::<HealthyStaysConnected>(&timed_out(&again[..1], 16));
+        assert_red::<HealthyStaysConnected>(&timed_out(&again, 60), NAME);
+    }
+
+    #[test]
+    fn a_page_that_rotted_keeps_no_ping_away() {
+        let rot = fault(5, 1, "bit_rot", "bit_rot beta Sales.mdf byte 7");
+        assert_red::<HealthyStaysConnected>(&timed_out(&[rot], 16), NAME);
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub const KINDS: [&str; 33] = [
     "controller_slow",
 ];
 
+/// The kinds after which a disk may not hold what was written to it: some of it can be refused for ever.
+pub const DAMAGING: [&str; 3] = ["disk_lie", "disk_torn", "bit_rot"];
+
 /// The kinds that are over as soon as they have happened: nothing heals them, and no line of a trace ends them.
 pub const MOMENTARY: [&str; 4] = ["restart", "power_on", "clock_step", "bit_rot"];
 
@@ -336,6 +339,7 @@ mod tests {
         };
         assert!(!restart.lasts());
         assert!(Fault::Kill { instance }.lasts());
-        assert!(MOMENTARY.iter().all(|kind| KINDS.contains(kind)));
+        let named = MOMENTARY.iter().chain(&DAMAGING);
+        assert!(named.into_iter().all(|kind| KINDS.contains(kind)));
     }
 }

@@ -10,6 +10,7 @@ pub mod connection_string;
 pub mod echo;
 pub mod fault;
 pub mod kernel;
+mod last_look;
 pub mod launch;
 pub mod log;
 pub mod model;

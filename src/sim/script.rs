@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::client::ADMINISTRATOR;
 use super::fault::Fault;
+use super::last_look;
 use super::oracle::End;
 use super::runner::{Failure, FaultCount, FinalView};
 use super::scenario::{Action, Begin, Condition, Expect, Expectation, Must, Scenario, Setup, Step, caller};
@@ -538,11 +539,9 @@ impl<S: Stage> Player<'_, S> {
             let query = format!("USE [{database}]; SELECT id, value FROM {CLIENT_TABLE}");
             let (replies, lost) = self.stage.batches(&on, &[query]).await;
             let error = lost.or_else(|| replies.iter().find_map(|r| r.error().map(ToString::to_string)));
-            // A page that is damaged and was not restored: what cannot be read is refused, which is right.
-            let damaged = replies
-                .iter()
-                .find_map(Reply::error)
-                .is_some_and(|e| e.number == 829);
+            let fired = self.kinds.values().map(|(kind, _)| *kind);
+            let refused = replies.iter().find_map(Reply::error);
+            let damaged = refused.is_some_and(|e| last_look::may_refuse(e.number, fired));
             match error {
                 Some(_) if damaged => {}
                 None => {

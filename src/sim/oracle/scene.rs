@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::history::{Sessions, session_event};
-use crate::sim::fault::MOMENTARY;
+use crate::sim::fault::{DAMAGING, MOMENTARY};
 use crate::types::{
     ConnectionId, DatabaseName, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, MirroringState,
     PartnerRole, RoleSequence, Safety, ServerAddress, SessionEvent, Source, Stamped, SwitchKind, Timestamp,
@@ -35,9 +35,6 @@ const WEATHER: [&str; 8] = [
     "disk_io_error",
     "disk_fail_sync",
 ];
-
-/// Faults after which a copy may be refused for ever.
-const DAMAGE: [&str; 3] = ["disk_lie", "disk_torn", "bit_rot"];
 
 /// A fault that was fired.
 #[derive(Debug)]
@@ -465,7 +462,7 @@ impl Scene {
 
     /// Whether a disk of one of them may have lost what it was trusted with.
     pub(super) fn has_damage(&self, of: &[InstanceName]) -> bool {
-        let damage = |fault: &FaultSeen| DAMAGE.contains(&fault.kind.as_str());
+        let damage = |fault: &FaultSeen| DAMAGING.contains(&fault.kind.as_str());
         self.faults
             .values()
             .any(|fault| damage(fault) && of.iter().any(|who| self.touches(fault, who)))

@@ -61,9 +61,19 @@ impl QueuesDrain {
             SessionEvent::Redone { database, to } => {
                 self.redone.insert(key(database), *to);
             }
-            SessionEvent::LogReverted { database, .. } | SessionEvent::LogRecovered { database, .. } => {
+            SessionEvent::LogReverted { database, to, .. } => {
+                let copy = key(database);
+                self.generated.remove(&copy);
+                for queue in [&mut self.sent, &mut self.redone] {
+                    if let Some(reached) = queue.get_mut(&copy) {
+                        *reached = (*reached).min(*to);
+                    }
+                }
+            }
+            // All that is read is redone.
+            SessionEvent::LogRecovered { database, end } => {
                 self.generated.remove(&key(database));
-                self.redone.remove(&key(database));
+                self.redone.insert(key(database), *end);
             }
             SessionEvent::Role { database, .. } | SessionEvent::Configured { database, .. } => {
                 self.generated.remove(&key(database));
@@ -106,8 +116,9 @@ impl Oracle for QueuesDrain {
                 .map(|(end, _)| *end)
                 .max();
             for (queue, reached) in [("send", self.sent.get(&mine)), ("redo", self.redone.get(&its))] {
-                if let (Some(owed), Some(reached)) = (owed, reached)
-                    && *reached < owed
+                let reached = reached.copied().unwrap_or(Lsn::ZERO);
+                if let Some(owed) = owed
+                    && reached < owed
                 {
                     let message = format!(
                         "the {queue} queue of {database} stands at {reached}, {who} wrote up to {owed}"
@@ -141,6 +152,31 @@ mod tests {
     #[test]
     fn the_last_moments_may_be_on_their_way() {
         assert_quiet::<QueuesDrain>(&history(20, 20));
+    }
+
+    #[test]
+    fn a_mirror_that_restarts_has_redone_what_it_read() {
+        let restarted = |read: u64, then: Option<u64>| {
+            let mut events = history(20, 20);
+            events.insert(events.len() - 2, on(22, "beta", recovered(read)));
+            if let Some(to) = then {
+                events.insert(events.len() - 2, on(23, "beta", redone(to)));
+            }
+            events
+        };
+        assert_quiet::<QueuesDrain>(&restarted(20, None));
+        assert_quiet::<QueuesDrain>(&restarted(10, Some(20)));
+        assert_red::<QueuesDrain>(&restarted(10, None), NAME);
+        let mut reverted_only = history(20, 20);
+        reverted_only.insert(reverted_only.len() - 2, on(22, "beta", reverted(20, 10)));
+        assert_red::<QueuesDrain>(&reverted_only, NAME);
+    }
+
+    #[test]
+    fn a_mirror_that_never_redid_anything_is_seen() {
+        let never = |event: &Stamped| !matches!(session_event(event), Some((_, SessionEvent::Redone { .. })));
+        let events: Vec<_> = history(20, 20).into_iter().filter(never).collect();
+        assert_red::<QueuesDrain>(&events, NAME);
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Oracle for AsyncNeverWaits {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::ClientEvent;
+    use crate::types::{ClientEvent, Event, Source};
 
     fn history(safety: Safety, acked_at: u64) -> Vec<Stamped> {
         let mut events = pair_connected();
@@ -74,6 +74,35 @@ mod tests {
     #[test]
     fn waiting_for_the_mirror_is_seen() {
         assert_red::<AsyncNeverWaits>(&history(Safety::Off, 12), NAME);
+    }
+
+    #[test]
+    fn a_client_of_another_database_hides_nobody() {
+        let mut events = history(Safety::Off, 12);
+        events.pop();
+        let asks = |client: &str, transaction| Stamped {
+            at: Timestamp::from_secs(4),
+            source: Source::Client(client.into()),
+            event: Event::Client(ClientEvent::Submitted {
+                transaction,
+                to: InstanceName::new("alpha"),
+                operation: format!("insert {transaction} = 1"),
+            }),
+        };
+        let hardened = events.len() - 1;
+        events.insert(hardened, asks("elsewhere", 1));
+        events.push(world_step(20, "later"));
+        let works_on = |client: &str, database: &str| (client.to_owned(), DatabaseName::new(database));
+        let end = End {
+            at: Timestamp::from_secs(20),
+            databases: [works_on("elsewhere", "Other"), works_on("here", "Sales")].into(),
+            ..End::default()
+        };
+        assert_eq!(judge_until::<AsyncNeverWaits>(&events, &end), []);
+        events.insert(hardened, asks("here", 2));
+        let violations = judge_until::<AsyncNeverWaits>(&events, &end);
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert_eq!(violations[0].oracle, NAME);
     }
 
     #[test]

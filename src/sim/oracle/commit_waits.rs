@@ -47,8 +47,8 @@ pub(super) struct CommitWaits {
     /// Sessions whose witness has it that the mirror is not synchronized.
     vetoed: BTreeSet<Guid>,
     asked: BTreeMap<(String, u64), Asked>,
-    /// Commits that were still held when they should have been acknowledged, and one who waits; each copy once.
-    held: BTreeMap<(InstanceName, DatabaseName), (String, Timestamp, Late)>,
+    /// Commits that were still held when they should have been acknowledged, and who waits; each of these once for a copy.
+    held: BTreeMap<(InstanceName, DatabaseName, String), (Timestamp, Late)>,
 }
 
 impl CommitWaits {
@@ -91,15 +91,19 @@ impl CommitWaits {
         }
     }
 
-    /// The commits that were held to the end of the run or until their clients gave up, and when that was seen.
+    /// The commits that were held to the end of the run or until their clients gave up, and when that was seen: the first of
+    /// each copy.
     pub(super) fn finish(&mut self, end: &End) -> Vec<(Timestamp, Late)> {
         self.find_held(end.at);
-        let held = std::mem::take(&mut self.held).into_iter();
-        held.filter_map(|((_, database), (client, at, late))| {
+        let mut first: BTreeMap<_, (Timestamp, Late)> = BTreeMap::new();
+        for ((who, database, client), (at, late)) in std::mem::take(&mut self.held) {
             let works_here = end.databases.get(&client).is_none_or(|of| *of == database);
-            works_here.then_some((at, late))
-        })
-        .collect()
+            let copy = (who, database);
+            if works_here && first.get(&copy).is_none_or(|(before, _)| at < *before) {
+                first.insert(copy, (at, late));
+            }
+        }
+        first.into_values().collect()
     }
 
     fn note_client(&mut self, stamped: &Stamped) {
@@ -130,29 +134,31 @@ impl CommitWaits {
         if self.asked.is_empty() {
             return;
         }
-        for (key, free) in &self.free {
-            let Some(ends) = self.hardened.get(key).filter(|_| !self.held.contains_key(key)) else {
+        for ((who, database), free) in &self.free {
+            let Some(ends) = self.hardened.get(&(who.clone(), database.clone())) else {
                 continue;
             };
-            let (who, database) = key;
-            let waiting = ends.iter().find_map(|(lsn, hardened)| {
-                let waited = at.since((*hardened).max(*free));
-                let mut clients = self.asked.iter();
-                let client = clients.find(|(_, asked)| asked.to == *who && asked.at <= *hardened);
-                client
-                    .filter(|_| {
-                        waited > BOUND && !self.scene.is_rough_since(*hardened, std::slice::from_ref(who))
-                    })
-                    .map(|((client, _), _)| (client.clone(), *lsn, waited))
-            });
-            if let Some((client, lsn, waited)) = waiting {
-                let late = Late {
-                    who: who.clone(),
-                    database: database.clone(),
-                    lsn,
-                    waited,
-                };
-                self.held.insert(key.clone(), (client, at, late));
+            let waits = self.asked.iter().filter(|(_, asked)| asked.to == *who);
+            for ((client, _), asked) in waits {
+                let key = (who.clone(), database.clone(), client.clone());
+                if self.held.contains_key(&key) {
+                    continue;
+                }
+                let held = ends.iter().find_map(|(lsn, hardened)| {
+                    let waited = at.since((*hardened).max(*free));
+                    let late = asked.at <= *hardened && waited > BOUND;
+                    let around = std::slice::from_ref(who);
+                    (late && !self.scene.is_rough_since(*hardened, around)).then_some((*lsn, waited))
+                });
+                if let Some((lsn, waited)) = held {
+                    let late = Late {
+                        who: who.clone(),
+                        database: database.clone(),
+                        lsn,
+                        waited,
+                    };
+                    self.held.insert(key, (at, late));
+                }
             }
         }
     }

@@ -66,6 +66,7 @@ pub async fn play<S: Stage>(scenario: &Scenario, stage: &S, recorder: &Recorder)
         .iter()
         .map(|c| (c.name.clone(), c.database.clone()))
         .collect();
+    player.played.end.named = last_look::keys_named(scenario);
     player.played.end.at = stage.now();
     player.played
 }

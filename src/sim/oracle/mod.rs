@@ -131,6 +131,8 @@ pub struct End {
     pub at: Timestamp,
     /// What the serving principal of each database answers to a full read of the clients' table, by key.
     pub tables: BTreeMap<DatabaseName, BTreeMap<i64, i64>>,
+    /// The keys that the scenario's own statements name where they name the clients' table: such a row may be theirs.
+    pub named: BTreeSet<i64>,
     /// Which database each client works on.
     pub databases: BTreeMap<String, DatabaseName>,
     /// What the files of each copy hold once they are recovered.

@@ -1,8 +1,9 @@
 //! Every row that is there at the end, and every value that a client reads, was written by a transaction whose client was
 //! not told that it failed.
 //!
-//! Two promises: `no-phantom-commit` of what is left at the end, `undo-hides-uncommitted` of what is read on the way. A row
-//! that transfers change holds a sum, of which only the opening is known. Source: documented, *Role Switching*, *Estimate
+//! Two promises: `no-phantom-commit` of what is left at the end, `undo-hides-uncommitted` of what is read on the way, judged
+//! again when a writer is refused after its value was read. A row that transfers change holds a sum, of which only the
+//! opening is known. Rows that no client named are the scenario's own, or nobody's. Source: documented, *Role Switching*, *Estimate
 //! the Interruption of Service*; derived from *Database Mirroring Operating Modes*, where rollbacks wait as commits do.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ struct Row {
     writers: BTreeMap<u64, i64>,
     /// Transfers that may have changed it.
     transfers: BTreeSet<u64>,
+    /// Values that were read of it, and who read each first.
+    read: BTreeMap<i64, String>,
 }
 
 impl Row {
@@ -29,10 +32,22 @@ impl Row {
         written || (!self.transfers.is_empty() && !self.writers.is_empty())
     }
 
-    fn withdraw(&mut self, transaction: u64) {
-        self.writers.remove(&transaction);
-        self.transfers.remove(&transaction);
+    /// Takes a write back; what had been read of the row and cannot have been in it any more, and by whom.
+    fn withdraw(&mut self, transaction: u64) -> Vec<(i64, String)> {
+        let wrote = self.writers.remove(&transaction).is_some();
+        if !wrote && !self.transfers.remove(&transaction) {
+            return Vec::new();
+        }
+        let read = std::mem::take(&mut self.read);
+        let (right, wrong) = read.into_iter().partition(|(value, _)| self.can_hold(*value));
+        self.read = right;
+        wrong.into_iter().collect()
     }
+}
+
+/// What is wrong with a value that a row holds.
+fn nobody_wrote(id: i64, value: i64) -> String {
+    format!("row {id} holds {value}, which nobody wrote but who was told that it failed")
 }
 
 #[derive(Debug, Default)]
@@ -61,10 +76,17 @@ impl NoPhantomCommit {
         }
     }
 
-    fn problem(&self, id: i64, value: i64) -> Option<String> {
-        let right = self.rows.get(&id).is_some_and(|row| row.can_hold(value));
-        (!right)
-            .then(|| format!("row {id} holds {value}, which nobody wrote but who was told that it failed"))
+    fn can_hold(&self, id: i64, value: i64) -> bool {
+        self.rows.get(&id).is_some_and(|row| row.can_hold(value))
+    }
+
+    fn on_read(&mut self, client: &str, id: i64, value: i64) -> Option<String> {
+        if !self.can_hold(id, value) {
+            return Some(nobody_wrote(id, value));
+        }
+        let row = self.rows.get_mut(&id)?;
+        row.read.entry(value).or_insert_with(|| client.to_owned());
+        None
     }
 }
 
@@ -82,13 +104,18 @@ impl Oracle for NoPhantomCommit {
             ClientEvent::Acknowledged { transaction, values } => {
                 let read = self.reads.remove(transaction);
                 if let (Some(id), Some(Some(value))) = (read, values.first())
-                    && let Some(problem) = self.problem(id, *value)
+                    && let Some(problem) = self.on_read(client, id, *value)
                 {
                     out.push(Violation::of(WHEN_READ, &[client], problem, stamped.at));
                 }
             }
             ClientEvent::Refused { transaction, .. } => {
-                self.rows.values_mut().for_each(|row| row.withdraw(*transaction));
+                for (id, row) in &mut self.rows {
+                    for (value, reader) in row.withdraw(*transaction) {
+                        let message = format!("{}, after {reader} had read it", nobody_wrote(*id, value));
+                        out.push(Violation::of(WHEN_READ, &[&reader], message, stamped.at));
+                    }
+                }
             }
             _ => {}
         }
@@ -98,8 +125,11 @@ impl Oracle for NoPhantomCommit {
         for (database, table) in &end.tables {
             let problem = table
                 .iter()
-                .filter(|(id, _)| self.rows.contains_key(id))
-                .find_map(|(id, value)| self.problem(*id, *value));
+                .find_map(|(id, value)| match self.rows.get(id) {
+                    Some(row) => (!row.can_hold(*value)).then(|| nobody_wrote(*id, *value)),
+                    None => (!end.named.contains(id))
+                        .then(|| format!("row {id} is there, which nobody asked for")),
+                });
             if let Some(problem) = problem {
                 let at: Timestamp = end.at;
                 out.push(Violation::of(
@@ -183,6 +213,46 @@ mod tests {
         let violations = left(&history, 2);
         assert_eq!(violations.len(), 1, "{violations:?}");
         assert_eq!(violations[0].oracle, AT_THE_END);
+    }
+
+    #[test]
+    fn a_row_that_nobody_asked_for_is_seen() {
+        let history = [submitted(1, "insert 8 = 1"), answered(1, None)];
+        assert_eq!(left(&history, 1).len(), 1);
+        let named = End {
+            tables: [(db(), [(7, 1)].into())].into(),
+            named: [7].into(),
+            ..End::default()
+        };
+        assert_eq!(judge_until::<NoPhantomCommit>(&history, &named), []);
+    }
+
+    #[test]
+    fn what_was_read_before_its_writer_was_refused_is_seen() {
+        let history = |read: i64| {
+            vec![
+                submitted(1, "insert 7 = 1"),
+                answered(1, None),
+                submitted(2, "update 7 = 2"),
+                submitted(3, "read 7"),
+                answered(3, Some(read)),
+                refused(2),
+            ]
+        };
+        assert_quiet::<NoPhantomCommit>(&history(1));
+        assert_red::<NoPhantomCommit>(&history(2), WHEN_READ);
+        // Who else wrote it may be the one that was read.
+        let mut twice = history(2);
+        twice.insert(2, submitted(4, "update 7 = 2"));
+        assert_quiet::<NoPhantomCommit>(&twice);
+        let moved = vec![
+            submitted(1, "insert 7 = 1"),
+            submitted(2, "transfer 5 from 7 to 8"),
+            submitted(3, "read 7"),
+            answered(3, Some(-4)),
+            refused(2),
+        ];
+        assert_red::<NoPhantomCommit>(&moved, WHEN_READ);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::history::session_event;
 use super::scene::{Patience, Scene};
 use super::{End, Oracle, Violation};
 use crate::types::{
-    DatabaseName, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
+    DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp,
 };
 
 const NEVER: &str = "no-witness-no-quorum-rule";
@@ -51,14 +51,13 @@ impl NoWitnessNoQuorumRule {
         let superseded = partner
             .and_then(|partner| self.scene.shown(partner, database))
             .is_some_and(|other| other.role_sequence > shown.role_sequence);
-        // What began as a manual failover only the partner can end.
-        let handing_over = shown.connected_state == Some(MirroringState::PendingFailover);
         shown.role == Some(PartnerRole::Principal)
             && !shown.has_witness
             && !shown.serving
             && shown.state.is_some()
             && self.scene.is_alive(who)
-            && !handing_over
+            // What began as a manual failover only the partner can end.
+            && !shown.failing_over
             && !superseded
     }
 }
@@ -99,6 +98,7 @@ impl Oracle for NoWitnessNoQuorumRule {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::MirroringState;
 
     fn lost(mut events: Vec<Stamped>) -> Vec<Stamped> {
         events.extend(parted(5, "alpha", "beta"));
@@ -153,6 +153,19 @@ mod tests {
         ));
         events.push(on(5, "beta", serving(true, 2)));
         assert_quiet::<NoWitnessNoQuorumRule>(&stopped(events));
+    }
+
+    #[test]
+    fn a_failover_that_is_over_is_no_excuse() {
+        let mut events = pair_connected();
+        events.push(on(
+            3,
+            "alpha",
+            state(PartnerRole::Principal, MirroringState::PendingFailover),
+        ));
+        // The mirror told it that it is still the principal.
+        events.push(on(4, "alpha", role(PartnerRole::Principal, 3)));
+        assert_red::<NoWitnessNoQuorumRule>(&stopped(lost(events)), NEVER);
     }
 
     #[test]

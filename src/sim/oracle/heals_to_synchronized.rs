@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::scene::Scene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, EndpointEvent, Event, InstanceName, MirroringState, SessionEvent, Source, Stamped,
@@ -21,8 +22,8 @@ pub const HEALS_WITHIN: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Default)]
 pub(super) struct HealsToSynchronized {
-    sessions: Sessions,
-    quiet: Option<Timestamp>,
+    scene: Scene,
+    /// Whom somebody killed. One that gave up by itself should not have.
     dead: BTreeSet<InstanceName>,
     closed: BTreeSet<InstanceName>,
     /// The state each copy shows, and since when.
@@ -32,7 +33,6 @@ pub(super) struct HealsToSynchronized {
 impl HealsToSynchronized {
     fn on_event(&mut self, stamped: &Stamped) {
         match (&stamped.source, &stamped.event) {
-            (_, Event::World(WorldEvent::Quiet)) => self.quiet = Some(stamped.at),
             (_, Event::World(WorldEvent::ProcessStarted { instance })) => {
                 self.dead.remove(instance);
             }
@@ -71,17 +71,18 @@ impl HealsToSynchronized {
 
 impl Oracle for HealsToSynchronized {
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        if Scene::concerns(stamped) {
+            self.scene.observe(stamped);
+        }
         self.on_event(stamped);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let Some(quiet) = self.quiet else { return };
-        let bound = quiet + HEALS_WITHIN;
-        if end.at < bound {
+        let Some(quiet) = self.scene.has_healed(end) else {
             return;
-        }
-        for (database, one, other) in self.sessions.pairs() {
+        };
+        let bound = quiet + HEALS_WITHIN;
+        for (database, one, other) in self.scene.sessions.pairs() {
             let partners = [&one, &other];
             let suspended = partners.iter().any(|who| {
                 let state = self.states.get(&((*who).clone(), database.clone()));
@@ -90,7 +91,7 @@ impl Oracle for HealsToSynchronized {
             let out_of_reach = partners
                 .iter()
                 .any(|who| self.dead.contains(*who) || self.closed.contains(*who));
-            if suspended || out_of_reach || !self.sessions.is_safety_full(&database) {
+            if suspended || out_of_reach || !self.scene.sessions.is_safety_full(&database) {
                 continue;
             }
             for who in partners {

@@ -7,13 +7,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::heals_to_synchronized::HEALS_WITHIN;
 use super::history::session_event;
 use super::scene::Scene;
 use super::{End, Oracle, Violation};
 use crate::types::{
-    DatabaseName, Event, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
-    WorldEvent,
+    DatabaseName, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
 };
 
 const NAME: &str = "queues-drain";
@@ -26,7 +24,6 @@ type Copy = (InstanceName, DatabaseName);
 #[derive(Debug, Default)]
 pub(super) struct QueuesDrain {
     scene: Scene,
-    quiet: Option<Timestamp>,
     /// Where the blocks end that each principal generated, since it last had its role or cut its log.
     generated: BTreeMap<Copy, BTreeMap<Lsn, Timestamp>>,
     /// How far each copy has sent and redone.
@@ -88,14 +85,11 @@ impl Oracle for QueuesDrain {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);
         }
-        if matches!(stamped.event, Event::World(WorldEvent::Quiet)) {
-            self.quiet = Some(stamped.at);
-        }
         self.note(stamped);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        if self.quiet.is_none_or(|quiet| end.at < quiet + HEALS_WITHIN) {
+        if self.scene.has_healed(end).is_none() {
             return;
         }
         for (who, database, shown) in self.scene.copies() {
@@ -134,6 +128,7 @@ impl Oracle for QueuesDrain {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::WorldEvent;
 
     fn history(sent_to: u64, redone_to: u64) -> Vec<Stamped> {
         let mut events = pair_connected();

@@ -5,11 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use super::heals_to_synchronized::HEALS_WITHIN;
 use super::history::session_event;
 use super::scene::Scene;
 use super::{End, Oracle, Violation};
-use crate::types::{Event, Guid, InstanceName, Safety, SessionEvent, Stamped, Timestamp, WorldEvent};
+use crate::types::{Guid, InstanceName, Safety, SessionEvent, Stamped};
 
 const NAME: &str = "safety-seq-monotone";
 
@@ -20,7 +19,6 @@ type Values = ((u32, Safety), (u32, bool));
 pub(super) struct SafetySeqMonotone {
     scene: Scene,
     known: BTreeMap<(InstanceName, Guid), Values>,
-    quiet: Option<Timestamp>,
 }
 
 /// What is wrong with going from one value to the other.
@@ -39,9 +37,6 @@ impl Oracle for SafetySeqMonotone {
             return;
         }
         self.scene.observe(stamped);
-        if matches!(stamped.event, Event::World(WorldEvent::Quiet)) {
-            self.quiet = Some(stamped.at);
-        }
         let Some((
             who,
             SessionEvent::Settings {
@@ -73,7 +68,7 @@ impl Oracle for SafetySeqMonotone {
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        if self.quiet.is_none_or(|quiet| end.at < quiet + HEALS_WITHIN) {
+        if self.scene.has_healed(end).is_none() {
             return;
         }
         for (database, one, other) in self.scene.sessions.pairs() {
@@ -95,6 +90,7 @@ impl Oracle for SafetySeqMonotone {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::WorldEvent;
 
     fn history(last: SessionEvent) -> Vec<Stamped> {
         let mut events = pair_connected();

@@ -8,6 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::End;
+use super::heals_to_synchronized::HEALS_WITHIN;
 use super::history::{Sessions, session_event};
 use crate::sim::fault::{DAMAGING, MOMENTARY};
 use crate::types::{
@@ -107,6 +109,8 @@ pub(super) struct Scene {
     settings: BTreeMap<(InstanceName, DatabaseName), Settings>,
     /// Timeouts that others replaced, and when.
     replaced: Vec<(Timestamp, Duration)>,
+    /// When all faults were healed.
+    quiet: Option<Timestamp>,
 }
 
 impl Scene {
@@ -163,6 +167,7 @@ impl Scene {
 
     fn on_world(&mut self, at: Timestamp, event: &WorldEvent) {
         match event {
+            WorldEvent::Quiet => self.quiet = Some(at),
             WorldEvent::ProcessStarted { instance } => {
                 self.dead.remove(instance);
             }
@@ -362,6 +367,11 @@ impl Scene {
 
     pub(super) fn is_alive(&self, who: &InstanceName) -> bool {
         !self.dead.contains(who)
+    }
+
+    /// When all faults were healed, if the run went on long enough after that for everything to be well again.
+    pub(super) fn has_healed(&self, end: &End) -> Option<Timestamp> {
+        self.quiet.filter(|quiet| end.at >= *quiet + HEALS_WITHIN)
     }
 
     /// The instance that records the roles of the session `who` has for `database`.

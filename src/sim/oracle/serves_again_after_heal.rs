@@ -6,24 +6,21 @@
 
 use std::collections::BTreeSet;
 
-use super::heals_to_synchronized::HEALS_WITHIN;
 use super::scene::Scene;
 use super::{End, Oracle, Violation};
-use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped, SwitchKind, Timestamp, WorldEvent};
+use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped, SwitchKind};
 
 const NAME: &str = "serves-again-after-heal";
 
 #[derive(Debug, Default)]
 pub(super) struct ServesAgainAfterHeal {
     scene: Scene,
-    quiet: Option<Timestamp>,
     closed: BTreeSet<InstanceName>,
 }
 
 impl Oracle for ServesAgainAfterHeal {
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         match (&stamped.source, &stamped.event) {
-            (_, Event::World(WorldEvent::Quiet)) => self.quiet = Some(stamped.at),
             (Source::Instance(who), Event::Endpoint(EndpointEvent::Listening { .. })) => {
                 self.closed.remove(who);
             }
@@ -41,10 +38,9 @@ impl Oracle for ServesAgainAfterHeal {
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let Some(quiet) = self.quiet else { return };
-        if end.at < quiet + HEALS_WITHIN {
+        let Some(quiet) = self.scene.has_healed(end) else {
             return;
-        }
+        };
         let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);
         for (database, one, other) in self.scene.sessions.pairs() {
             let session = self.scene.sessions.session(&one, &database);
@@ -79,6 +75,7 @@ impl Oracle for ServesAgainAfterHeal {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::{Timestamp, WorldEvent};
 
     fn ends(events: &[Stamped]) -> Vec<Violation> {
         let mut all = trio();

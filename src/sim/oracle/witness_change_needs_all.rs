@@ -8,7 +8,6 @@
 
 use std::collections::BTreeMap;
 
-use super::heals_to_synchronized::HEALS_WITHIN;
 use super::history::{is_command, session_event};
 use super::scene::{SLACK, Scene};
 use super::{End, Oracle, Violation};
@@ -24,7 +23,6 @@ pub(super) struct WitnessChangeNeedsAll {
     scene: Scene,
     /// When a connection was lost last: what was recorded since may have been decided before.
     lost: Option<Timestamp>,
-    quiet: Option<Timestamp>,
     /// Who was asked to add a witness to what, and whether the mirror has been caught up since.
     asked: BTreeMap<(InstanceName, DatabaseName), bool>,
 }
@@ -76,9 +74,6 @@ impl Oracle for WitnessChangeNeedsAll {
         if !Scene::concerns(stamped) {
             return;
         }
-        if matches!(stamped.event, Event::World(WorldEvent::Quiet)) {
-            self.quiet = Some(stamped.at);
-        }
         if let Some((
             who,
             SessionEvent::WitnessSet {
@@ -107,7 +102,7 @@ impl Oracle for WitnessChangeNeedsAll {
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        if self.quiet.is_none_or(|quiet| end.at < quiet + HEALS_WITHIN) {
+        if self.scene.has_healed(end).is_none() {
             return;
         }
         for (database, one, other) in self.scene.sessions.pairs() {

@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::heals_to_synchronized::HEALS_WITHIN;
 use super::history::session_event;
 use super::scene::Scene;
 use super::{End, Oracle, Violation};
 use crate::types::{
-    DatabaseName, Event, Guid, InstanceName, MirroringState, PartnerRole, RoleSequence, SessionEvent,
-    Stamped, Timestamp, WorldEvent,
+    DatabaseName, Guid, InstanceName, MirroringState, PartnerRole, RoleSequence, SessionEvent, Stamped,
 };
 
 const NAME: &str = "witness-view-converges";
@@ -19,7 +17,6 @@ const NAME: &str = "witness-view-converges";
 #[derive(Debug, Default)]
 pub(super) struct WitnessViewConverges {
     scene: Scene,
-    quiet: Option<Timestamp>,
     records: BTreeMap<Guid, (String, RoleSequence, bool)>,
 }
 
@@ -63,9 +60,6 @@ impl Oracle for WitnessViewConverges {
             return;
         }
         self.scene.observe(stamped);
-        if matches!(stamped.event, Event::World(WorldEvent::Quiet)) {
-            self.quiet = Some(stamped.at);
-        }
         if let Some((
             _,
             SessionEvent::WitnessRecord {
@@ -83,7 +77,7 @@ impl Oracle for WitnessViewConverges {
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        if self.quiet.is_none_or(|quiet| end.at < quiet + HEALS_WITHIN) {
+        if self.scene.has_healed(end).is_none() {
             return;
         }
         for (who, database, _) in self.scene.copies() {
@@ -99,7 +93,7 @@ impl Oracle for WitnessViewConverges {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::Safety;
+    use crate::types::{Safety, WorldEvent};
 
     fn healed(last: Stamped) -> Vec<Stamped> {
         let mut events = trio();

@@ -5,69 +5,50 @@
 
 use std::time::Duration;
 
-use super::scene::{Patience, Scene};
-use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, Stamped, Timestamp};
+use super::lasting_pairs::{LastingPairs, Pair, PairRule};
+use super::scene::Scene;
+use crate::types::Timestamp;
 
 const NAME: &str = "complementary-roles-when-connected";
 
-/// A greeting, and what each writes down because of it.
-const BOUND: Duration = Duration::from_secs(5);
+pub(super) type ComplementaryRolesWhenConnected = LastingPairs<Alike>;
 
-#[derive(Debug, Default)]
-pub(super) struct ComplementaryRolesWhenConnected {
-    scene: Scene,
-    alike: Patience<(DatabaseName, InstanceName, InstanceName)>,
-}
+/// Both show the same role, or two role sequences.
+#[derive(Debug)]
+pub(super) struct Alike;
 
-impl ComplementaryRolesWhenConnected {
-    fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
-        for ((database, one, other), since) in self.alike.outlast(at, BOUND) {
-            if self.scene.is_rough_since(since, &self.scene.company(&one)) {
-                continue;
-            }
-            let role = |who| {
-                self.scene
-                    .shown(who, &database)
-                    .map(|s| (s.role, s.role_sequence))
-            };
-            let message = format!(
-                "{one} and {other} are connected since {since}; of {database} one is {:?}, the other {:?}",
-                role(&one),
-                role(&other)
-            );
-            out.push(Violation::of(NAME, &[&database], message, at));
-        }
-    }
+impl PairRule for Alike {
+    const NAME: &'static str = NAME;
+    /// A greeting, and what each writes down because of it.
+    const BOUND: Duration = Duration::from_secs(5);
 
-    fn is_alike(&self, database: &DatabaseName, one: &InstanceName, other: &InstanceName) -> bool {
-        let scene = &self.scene;
-        let (Some(a), Some(b)) = (scene.shown(one, database), scene.shown(other, database)) else {
+    fn holds(scene: &Scene, pair: &Pair) -> bool {
+        let shown = |who| scene.shown(who, &pair.database);
+        let (Some(a), Some(b)) = (shown(&pair.one), shown(&pair.other)) else {
             return false;
         };
         let runs = [a, b]
             .iter()
             .all(|shown| shown.state.is_some() && shown.role.is_some());
-        runs && scene.is_linked(one, other) && (a.role == b.role || a.role_sequence != b.role_sequence)
-    }
-}
-
-impl Oracle for ComplementaryRolesWhenConnected {
-    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if !Scene::concerns(stamped) {
-            return;
-        }
-        self.judge(stamped.at, out);
-        self.scene.observe(stamped);
-        let pairs = self.scene.sessions.pairs().into_iter();
-        let alike: Vec<_> = pairs
-            .filter(|(d, one, other)| self.is_alike(d, one, other))
-            .collect();
-        self.alike.hold(alike, stamped.at);
+        let alike = a.role == b.role || a.role_sequence != b.role_sequence;
+        runs && alike && scene.is_linked(&pair.one, &pair.other)
     }
 
-    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        self.judge(end.at, out);
+    fn tell(scene: &Scene, pair: &Pair, since: Timestamp) -> String {
+        let role = |who| {
+            let shown = scene.shown(who, &pair.database);
+            shown.map(|shown| (shown.role, shown.role_sequence))
+        };
+        let Pair {
+            database,
+            one,
+            other,
+        } = pair;
+        format!(
+            "{one} and {other} are connected since {since}; of {database} one is {:?}, the other {:?}",
+            role(one),
+            role(other)
+        )
     }
 }
 
@@ -75,7 +56,7 @@ impl Oracle for ComplementaryRolesWhenConnected {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::PartnerRole;
+    use crate::types::{PartnerRole, Stamped};
 
     fn two_mirrors(until: u64) -> Vec<Stamped> {
         let mut events = pair_connected();

@@ -4,66 +4,42 @@
 //! did: it confirms nothing in that time (S9). Two that *show* the principal role are legal as long as one serves. Source:
 //! documented, *Role Switching During a Database Mirroring Session*, *Quorum*.
 
-use super::scene::{PING, Patience, SLACK, Scene};
-use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, Stamped, SwitchKind, Timestamp};
+use std::time::Duration;
+
+use super::lasting_pairs::{LastingPairs, Pair, PairRule};
+use super::scene::{PING, SLACK, Scene};
+use crate::types::{SwitchKind, Timestamp};
 
 const NAME: &str = "dual-serving-only-after-force";
 
-#[derive(Debug, Default)]
-pub(super) struct DualServingOnlyAfterForce {
-    scene: Scene,
-    dual: Patience<(DatabaseName, InstanceName, InstanceName)>,
-}
+pub(super) type DualServingOnlyAfterForce = LastingPairs<Dual>;
 
-impl DualServingOnlyAfterForce {
-    fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
-        for ((database, one, other), since) in self.dual.outlast(at, PING + SLACK) {
-            if self.scene.is_rough_since(since, &self.scene.company(&one)) {
-                continue;
-            }
-            out.push(Violation::of(
-                NAME,
-                &[&database, &one, &other],
-                format!("{one} and {other} both serve {database} since {since}"),
-                at,
-            ));
-        }
-    }
+/// Both serve, and nobody was forced to without a witness.
+#[derive(Debug)]
+pub(super) struct Dual;
 
-    fn is_dual(&self, database: &DatabaseName, one: &InstanceName, other: &InstanceName) -> bool {
-        let serves = |who| self.scene.shown(who, database).is_some_and(|shown| shown.serving);
-        let has_witness = |who| {
-            self.scene
-                .shown(who, database)
-                .is_some_and(|shown| shown.has_witness)
-        };
-        let forced = self
-            .scene
-            .sessions
-            .session(one, database)
-            .and_then(|session| self.scene.last_switch(session))
+impl PairRule for Dual {
+    const NAME: &'static str = NAME;
+    const BOUND: Duration = PING.saturating_add(SLACK);
+
+    fn holds(scene: &Scene, pair: &Pair) -> bool {
+        let both = [&pair.one, &pair.other].map(|who| scene.shown(who, &pair.database));
+        let serve = both.iter().flatten().filter(|shown| shown.serving).count() == 2;
+        let witnessed = both.iter().flatten().filter(|shown| shown.has_witness).count() == 2;
+        let session = scene.sessions.session(&pair.one, &pair.database);
+        let forced = session
+            .and_then(|session| scene.last_switch(session))
             .is_some_and(|(_, _, kind)| *kind == SwitchKind::Forced);
-        serves(one) && serves(other) && !(forced && !(has_witness(one) && has_witness(other)))
-    }
-}
-
-impl Oracle for DualServingOnlyAfterForce {
-    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if !Scene::concerns(stamped) {
-            return;
-        }
-        self.judge(stamped.at, out);
-        self.scene.observe(stamped);
-        let pairs = self.scene.sessions.pairs().into_iter();
-        let dual: Vec<_> = pairs
-            .filter(|(d, one, other)| self.is_dual(d, one, other))
-            .collect();
-        self.dual.hold(dual, stamped.at);
+        serve && (witnessed || !forced)
     }
 
-    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        self.judge(end.at, out);
+    fn tell(_scene: &Scene, pair: &Pair, since: Timestamp) -> String {
+        let Pair {
+            database,
+            one,
+            other,
+        } = pair;
+        format!("{one} and {other} both serve {database} since {since}")
     }
 }
 
@@ -71,6 +47,7 @@ impl Oracle for DualServingOnlyAfterForce {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::Stamped;
 
     #[test]
     fn an_old_principal_has_until_its_timer_runs_out() {

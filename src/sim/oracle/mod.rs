@@ -41,6 +41,7 @@ mod heals_to_synchronized;
 mod healthy_stays_connected;
 mod history;
 mod isolated_mirror_does_nothing;
+mod lasting_pairs;
 mod legal_transitions_only;
 mod linearizable;
 mod log_prefix;

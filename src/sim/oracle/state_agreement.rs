@@ -5,68 +5,47 @@
 
 use std::time::Duration;
 
-use super::scene::{Patience, Scene};
-use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
+use super::lasting_pairs::{LastingPairs, Pair, PairRule};
+use super::scene::Scene;
+use crate::types::{InstanceName, MirroringState, Timestamp};
 
 const NAME: &str = "state-agreement";
 
-const BOUND: Duration = Duration::from_secs(5);
+pub(super) type StateAgreement = LastingPairs<Apart>;
 
-#[derive(Debug, Default)]
-pub(super) struct StateAgreement {
-    scene: Scene,
-    apart: Patience<(DatabaseName, InstanceName, InstanceName)>,
+/// Both are connected and show two states.
+#[derive(Debug)]
+pub(super) struct Apart;
+
+fn state_of(scene: &Scene, pair: &Pair, who: &InstanceName) -> Option<MirroringState> {
+    scene.shown(who, &pair.database)?.state
 }
 
-impl StateAgreement {
-    fn state(&self, who: &InstanceName, database: &DatabaseName) -> Option<MirroringState> {
-        self.scene.shown(who, database)?.state
-    }
+impl PairRule for Apart {
+    const NAME: &'static str = NAME;
+    const BOUND: Duration = Duration::from_secs(5);
 
-    fn judge(&mut self, at: Timestamp, out: &mut Vec<Violation>) {
-        for ((database, one, other), since) in self.apart.outlast(at, BOUND) {
-            if self.scene.is_rough_since(since, &self.scene.company(&one)) {
-                continue;
-            }
-            let name = |who| {
-                self.state(who, &database)
-                    .map_or(String::new(), |state| state.to_string())
-            };
-            let message = format!(
-                "{database} is {} on {one} and {} on {other}, which are connected since {since}",
-                name(&one),
-                name(&other)
-            );
-            out.push(Violation::of(NAME, &[&database], message, at));
-        }
-    }
-
-    fn differ(&self, database: &DatabaseName, one: &InstanceName, other: &InstanceName) -> bool {
-        let (Some(a), Some(b)) = (self.state(one, database), self.state(other, database)) else {
+    fn holds(scene: &Scene, pair: &Pair) -> bool {
+        let state = |who| state_of(scene, pair, who);
+        let (Some(a), Some(b)) = (state(&pair.one), state(&pair.other)) else {
             return false;
         };
         let pending = [a, b].contains(&MirroringState::PendingFailover);
-        a != b && !pending && self.scene.is_linked(one, other)
-    }
-}
-
-impl Oracle for StateAgreement {
-    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        if !Scene::concerns(stamped) {
-            return;
-        }
-        self.judge(stamped.at, out);
-        self.scene.observe(stamped);
-        let pairs = self.scene.sessions.pairs().into_iter();
-        let apart: Vec<_> = pairs
-            .filter(|(d, one, other)| self.differ(d, one, other))
-            .collect();
-        self.apart.hold(apart, stamped.at);
+        a != b && !pending && scene.is_linked(&pair.one, &pair.other)
     }
 
-    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        self.judge(end.at, out);
+    fn tell(scene: &Scene, pair: &Pair, since: Timestamp) -> String {
+        let name = |who| state_of(scene, pair, who).map_or(String::new(), |state| state.to_string());
+        let Pair {
+            database,
+            one,
+            other,
+        } = pair;
+        format!(
+            "{database} is {} on {one} and {} on {other}, which are connected since {since}",
+            name(one),
+            name(other)
+        )
     }
 }
 
@@ -74,7 +53,7 @@ impl Oracle for StateAgreement {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::PartnerRole;
+    use crate::types::{PartnerRole, Stamped};
 
     fn lags(to: MirroringState) -> Vec<Stamped> {
         let mut events = pair_connected();

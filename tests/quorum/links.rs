@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::expected::{DOWN, Links, PATTERNS, links_lost, mirror, row, serves, stopped, witness};
-use super::observe::{Seen, look};
+use super::observe::{Seen, compare, look};
 
 /// When the links are lost. A session that is not synchronized has become so before.
 pub(super) const LOST_AT: u64 = 12;
@@ -191,13 +191,7 @@ pub(super) fn table(name: &str, rows: &[Row]) {
             ));
         }
     }
-    insta::with_settings!({
-        snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, text);
-    });
+    compare(name, &text);
     assert!(
         differ.is_empty(),
         "{} rows differ from the reference\n{}",

@@ -1,4 +1,4 @@
-//! Plays one row and tells, for one instant of it, what each instance is and whom the witness sees.
+//! Plays one row and tells, for one instant of it, what each instance is and whom the witness sees; keeps the tables.
 //!
 //! Everything comes from the trace: who serves is believed only of an instance that also confirms commits.
 
@@ -54,6 +54,17 @@ pub fn play(name: &str, toml: &str) -> Run {
     let run = run(&launch::instances(), &scenario, 1);
     assert_eq!(run.verdict, Verdict::Pass, "{toml}\n{}", render::verdict(&run));
     run
+}
+
+/// Holds a table against its reviewed snapshot.
+pub fn compare(name: &str, text: &str) {
+    insta::with_settings!({
+        snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, text);
+    });
 }
 
 #[derive(Default)]

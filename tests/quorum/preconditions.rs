@@ -16,6 +16,8 @@ use mirrorlab::sim::runner::{Verdict, run};
 use mirrorlab::sim::scenario::Library;
 use mirrorlab::types::{ClientEvent, Event, ReplyItem};
 
+use super::observe::compare;
+
 /// What is done before the statement.
 #[derive(Debug, Clone, Copy)]
 enum Before {
@@ -86,6 +88,12 @@ impl Before {
     }
 }
 
+/// The shared set-up with one place of it replaced. A place that is not there, or there twice, would test something else.
+fn replace_one(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "`{from}` in the shared set-up");
+    text.replacen(from, to, 1)
+}
+
 /// Plays a world; what its statements answer, one after the other.
 fn play(
     options: &[(&str, &str)],
@@ -96,16 +104,13 @@ fn play(
     if !options.is_empty() {
         let shared = include_str!("../../scenarios/_shared/trio_endpoints.toml");
         let text = options.iter().fold(shared.to_owned(), |text, (who, option)| {
-            text.replacen(
-                &format!("name = \"{who}\"\n"),
-                &format!("name = \"{who}\"\n{option}\n"),
-                1,
-            )
+            let name = format!("name = \"{who}\"\n");
+            replace_one(&text, &name, &format!("{name}{option}\n"))
         });
         let text = options.iter().filter(|(_, o)| o.contains("express")).fold(text, |text, (who, _)| {
             // Express has no partner's endpoint, so it begins as a witness's.
             let own = format!("AUTHENTICATION = CERTIFICATE {who}_cert,\n        ENCRYPTION = REQUIRED ALGORITHM AES,\n        ROLE = ");
-            text.replacen(&format!("{own}ALL"), &format!("{own}WITNESS"), 1)
+            replace_one(&text, &format!("{own}ALL"), &format!("{own}WITNESS"))
         });
         library.insert("_shared/trio_endpoints", &text);
     }
@@ -162,16 +167,6 @@ fn told(answer: &Result<(), SqlError>) -> String {
         Ok(()) => "succeeds".into(),
         Err(error) => format!("Msg {}, Level {}: {}", error.number, error.severity, error.text),
     }
-}
-
-fn compare(name: &str, text: &str) {
-    insta::with_settings!({
-        snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(name, text);
-    });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use mirrorlab::sim::runner::Run;
 use mirrorlab::types::{ClosedBy, EndpointEvent, Event, InstanceName, SessionEvent, Source};
 
 use super::links::sql;
-use super::observe::{Seen, look_at, play};
+use super::observe::{Seen, compare, look_at, play};
 
 /// When the statement is executed, when the rows are looked at, and when the endpoint is put back as it was.
 const DONE_AT: u64 = 5;
@@ -192,16 +192,6 @@ fn entry(text: &mut String, name: &str, who: &str, toml: &str) -> Run {
     run
 }
 
-fn compare(name: &str, text: &str) {
-    insta::with_settings!({
-        snapshot_path => format!("{}/snapshots/tables", env!("CARGO_MANIFEST_DIR")),
-        prepend_module_to_snapshot => false,
-        omit_expression => true,
-    }, {
-        insta::assert_snapshot!(format!("reconfiguration_{name}"), text);
-    });
-}
-
 fn table(mode: &str, roles: &[(&str, &str)]) {
     let mut text = String::new();
     for (who, role) in roles {
@@ -211,7 +201,7 @@ fn table(mode: &str, roles: &[(&str, &str)]) {
             assert!(is_judged(&run, who), "{name} on the {role}: no commit to judge");
         }
     }
-    compare(mode, &text);
+    compare(&format!("reconfiguration_{mode}"), &text);
 }
 
 #[test]
@@ -247,7 +237,7 @@ fn endpoints_in_use_with_safety_off() {
             );
         }
     }
-    compare("safety_off", &text);
+    compare("reconfiguration_safety_off", &text);
 }
 
 /// Service is forced while the principal's endpoint is away: it is gone for the mirror and for the witness.
@@ -268,5 +258,5 @@ fn endpoints_in_use_and_forced_service() {
         let name = format!("{name} on the principal, SAFETY OFF, then FORCE on the mirror");
         entry(&mut text, &name, "alpha", &toml);
     }
-    compare("forced", &text);
+    compare("reconfiguration_forced", &text);
 }

@@ -39,11 +39,7 @@ impl PairRule for Alike {
             let shown = scene.shown(who, &pair.database);
             shown.map(|shown| (shown.role, shown.role_sequence))
         };
-        let Pair {
-            database,
-            one,
-            other,
-        } = pair;
+        let Pair { database, one, other } = pair;
         format!(
             "{one} and {other} are connected since {since}; of {database} one is {:?}, the other {:?}",
             role(one),

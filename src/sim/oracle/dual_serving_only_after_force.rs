@@ -34,11 +34,7 @@ impl PairRule for Dual {
     }
 
     fn tell(_scene: &Scene, pair: &Pair, since: Timestamp) -> String {
-        let Pair {
-            database,
-            one,
-            other,
-        } = pair;
+        let Pair { database, one, other } = pair;
         format!("{one} and {other} both serve {database} since {since}")
     }
 }
@@ -47,7 +43,6 @@ impl PairRule for Dual {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::Stamped;
 
     #[test]
     fn an_old_principal_has_until_its_timer_runs_out() {

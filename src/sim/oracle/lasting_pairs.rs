@@ -70,11 +70,7 @@ impl<R: PairRule> Oracle for LastingPairs<R> {
         self.scene.observe(stamped);
         let pairs = self.scene.sessions.pairs().into_iter();
         let holding: Vec<_> = pairs
-            .map(|(database, one, other)| Pair {
-                database,
-                one,
-                other,
-            })
+            .map(|(database, one, other)| Pair { database, one, other })
             .filter(|pair| R::holds(&self.scene, pair))
             .collect();
         self.holding.hold(holding, stamped.at);

@@ -75,7 +75,11 @@ impl Oracle for MirrorNotReadable {
     /// Which database a client works on is known at the end.
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         for (at, client, Asked { to, idle }) in &self.answered {
-            let Some(database) = end.databases.get(client).filter(|works_on| idle.contains(works_on)) else {
+            let Some(database) = end
+                .databases
+                .get(client)
+                .filter(|works_on| idle.contains(works_on))
+            else {
                 continue;
             };
             let message =

@@ -123,13 +123,12 @@ impl Oracle for NoPhantomCommit {
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         for (database, table) in &end.tables {
-            let problem = table
-                .iter()
-                .find_map(|(id, value)| match self.rows.get(id) {
-                    Some(row) => (!row.can_hold(*value)).then(|| nobody_wrote(*id, *value)),
-                    None => (!end.named.contains(id))
-                        .then(|| format!("row {id} is there, which nobody asked for")),
-                });
+            let problem = table.iter().find_map(|(id, value)| match self.rows.get(id) {
+                Some(row) => (!row.can_hold(*value)).then(|| nobody_wrote(*id, *value)),
+                None => {
+                    (!end.named.contains(id)).then(|| format!("row {id} is there, which nobody asked for"))
+                }
+            });
             if let Some(problem) = problem {
                 let at: Timestamp = end.at;
                 out.push(Violation::of(

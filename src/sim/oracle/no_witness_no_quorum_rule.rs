@@ -10,9 +10,7 @@ use std::time::Duration;
 use super::history::session_event;
 use super::scene::{Patience, Scene};
 use super::{End, Oracle, Violation};
-use crate::types::{
-    DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp,
-};
+use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
 
 const NEVER: &str = "no-witness-no-quorum-rule";
 const NOT_ANY_MORE: &str = "witness-off-removes-quorum";

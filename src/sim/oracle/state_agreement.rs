@@ -36,11 +36,7 @@ impl PairRule for Apart {
 
     fn tell(scene: &Scene, pair: &Pair, since: Timestamp) -> String {
         let name = |who| state_of(scene, pair, who).map_or(String::new(), |state| state.to_string());
-        let Pair {
-            database,
-            one,
-            other,
-        } = pair;
+        let Pair { database, one, other } = pair;
         format!(
             "{database} is {} on {one} and {} on {other}, which are connected since {since}",
             name(one),

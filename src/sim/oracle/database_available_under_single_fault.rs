@@ -1,7 +1,7 @@
 //! A synchronized session in full quorum survives the loss of one instance or one line: somebody serves.
 //!
-//! Judged while that is the only fault, no operator has just given a command, and no disk was damaged before. Source: documented, *Quorum: How a
-//! Witness Affects Database Availability*, *Database Mirroring Operating Modes*.
+//! Judged while that is the only fault, no operator has just given a command, and no disk was damaged before. Source:
+//! documented, *Quorum: How a Witness Affects Database Availability*, *Database Mirroring Operating Modes*.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

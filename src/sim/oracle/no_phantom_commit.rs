@@ -3,8 +3,9 @@
 //!
 //! Two promises: `no-phantom-commit` of what is left at the end, `undo-hides-uncommitted` of what is read on the way, judged
 //! again when a writer is refused after its value was read. A row that transfers change holds a sum, of which only the
-//! opening is known. Rows that no client named are the scenario's own, or nobody's. Source: documented, *Role Switching*, *Estimate
-//! the Interruption of Service*; derived from *Database Mirroring Operating Modes*, where rollbacks wait as commits do.
+//! opening is known. Rows that no client named are the scenario's own, or nobody's. Source: documented, *Role Switching*,
+//! *Estimate the Interruption of Service*; derived from *Database Mirroring Operating Modes*, where rollbacks wait as
+//! commits do.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -113,7 +113,6 @@ impl Instance {
         }
         self.check_unused(&entry.name)?;
         self.leave_catalog(&entry.name);
-        self.monitor.forget(&entry.name);
         self.ask_disk(
             connection,
             DiskRequest::DropDatabase { database: entry.name },
@@ -130,8 +129,10 @@ impl Instance {
         Ok(())
     }
 
-    /// Take a database out of the catalog, before anything happens to its files.
+    /// Take a database out of the catalog, before anything happens to its files. What the monitor has read of it goes too:
+    /// the counters of a database that takes the name begin anew.
     pub(super) fn leave_catalog(&mut self, name: &DatabaseName) {
+        self.monitor.forget(name);
         self.databases.remove(&name.as_str().to_lowercase());
         self.catalog.drop_database(name.as_str());
         let writes = self.catalog.take_writes();

@@ -34,6 +34,7 @@ struct Bench {
     stopped: bool,
     /// What the store of `master` holds.
     master: BTreeMap<String, Vec<u8>>,
+    at: Timestamp,
 }
 
 impl Bench {
@@ -63,6 +64,7 @@ impl Bench {
             listens: Vec::new(),
             stopped: false,
             master: master.clone(),
+            at: Timestamp::ZERO,
         };
         bench.input(Input::Start {
             master: master.into_iter().collect(),
@@ -109,7 +111,7 @@ impl Bench {
 
     fn input(&mut self, input: Input<'_>) {
         let now = Now {
-            at: Timestamp::ZERO,
+            at: self.at,
             wall: WallTime::default(),
         };
         self.instance.handle(now, input);

@@ -1,6 +1,8 @@
 //! System procedures as their callers see them.
 
 use super::*;
+use crate::session::{Identity, Partner, Setting};
+use crate::types::{DatabaseName, Guid, Lsn, RecoveryPath};
 
 /// What a call answers: its rows, or the number of its error.
 fn call(bench: &mut Bench, client: usize, sql: &str) -> Result<Vec<String>, u32> {
@@ -141,6 +143,62 @@ fn the_monitor_s_job_is_added_changed_and_dropped() {
         Vec::<String>::new()
     );
     assert_eq!(call(&mut bench, 0, help).unwrap(), Vec::<String>::new());
+}
+
+/// Sales as the mirror of a session that has started.
+fn mirror(bench: &mut Bench) {
+    let identity = Identity { name: "ALPHA".into() };
+    let setting = Setting {
+        database: DatabaseName::new("Sales"),
+        family: Guid::NIL,
+        partner: "TCP://beta:7022".parse().unwrap(),
+        last_epoch: 1,
+        path: RecoveryPath::default(),
+        backed_up: Lsn::ZERO,
+    };
+    let mut record = Partner::waiting_mirror(identity.clone(), setting)
+        .record()
+        .clone();
+    record.started = true;
+    let database = bench.instance.databases.get_mut("sales").expect("there");
+    database.session = Some(Partner::restore(identity, record));
+}
+
+#[test]
+fn a_database_that_was_restored_over_begins_a_new_history() {
+    let mut bench = Bench::with_clients(1);
+    assert_eq!(bench.run(0, "CREATE DATABASE Sales"), 0);
+    let fill = "USE Sales CREATE TABLE T (id INT PRIMARY KEY, value INT) USE master";
+    assert_eq!(bench.run(0, fill), 0);
+    bench.begin(0, "BACKUP DATABASE Sales TO DISK = 'sales.bak'");
+    let DiskRequest::WriteFile { bytes, .. } = bench.answer(Ok(DiskReply::Done)) else {
+        panic!("the backup is written");
+    };
+    assert_eq!(bench.number(0), Some(0));
+
+    let (update, rows) = (
+        "EXEC msdb..sp_dbmmonitorupdate",
+        "SELECT role FROM msdb.dbo.dbm_monitor_data",
+    );
+    mirror(&mut bench);
+    assert_eq!(bench.run(0, update), 0);
+    assert_eq!(call(&mut bench, 0, rows).unwrap(), ["1"]);
+
+    bench.instance.databases.get_mut("sales").expect("there").session = None;
+    let restore = "RESTORE DATABASE Sales FROM DISK = 'sales.bak' WITH NORECOVERY, REPLACE";
+    bench.begin(0, restore);
+    bench.answer(Ok(DiskReply::File(bytes)));
+    bench.answer_all();
+    assert_eq!(bench.number(0), Some(0));
+
+    mirror(&mut bench);
+    bench.at = Timestamp::from_secs(60);
+    assert_eq!(
+        bench.run(0, update),
+        0,
+        "its counters begin anew, and are compared with nothing older"
+    );
+    assert_eq!(call(&mut bench, 0, rows).unwrap(), ["1"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::catalog::{Endpoint, PrivateKey};
 use super::controller::Question;
 use super::io::{CloseHow, ConnectError, ControllerError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
+use super::timeout::TimeoutInForce;
 use crate::endpoint::config::{Algorithm, EndpointState, Reading};
 use crate::endpoint::connection::{
     Connection, ConnectionOutput, LocalEndpoint, LoggedIn, NoController, OwnCertificate, PeerIdentity, Side,
@@ -32,6 +33,7 @@ const EARLY_BYTES_MAX: usize = 16 << 20;
 pub struct EndpointRuntime {
     pub connections: BTreeMap<ConnectionId, Online>,
     pub peers: Peers,
+    pub timeout: TimeoutInForce,
     /// Since when the listener is bound; `None` while it is not.
     pub listening_since: Option<WallTime>,
     /// The listener is asked for, and this is the port it is asked on.

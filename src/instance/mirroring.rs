@@ -12,6 +12,7 @@ use super::counters::{is_page, log_bytes};
 use super::database::{Database, Links};
 use super::io::{DiskRequest, DiskTicket};
 use super::purpose::Purpose;
+use super::timeout::asked_for;
 use crate::endpoint::config::EndpointRole;
 use crate::endpoint::connection::Side;
 use crate::error::{SqlError, msg};
@@ -177,6 +178,7 @@ impl Instance {
         database.session_since = since;
         database.links = Links::default();
         database.dials = [None, None];
+        self.endpoint.timeout.sessions_changed();
         self.begin_session(name);
         self.tell_damaged_pages(name);
         self.dials_changed = true;
@@ -196,6 +198,7 @@ impl Instance {
     /// At start-up: the session of a database as its record says.
     pub(super) fn restore_session(&mut self, database: &mut Database, record: PartnerRecord) {
         database.session = Some(Partner::restore(self.identity(), record));
+        self.endpoint.timeout.sessions_changed();
         self.dials_changed = true;
     }
 
@@ -215,9 +218,14 @@ impl Instance {
         let Some(session) = &mut database.session else {
             return;
         };
+        let timeout = asked_for(session);
         session.handle(now, input, &mut database.log, &mut out);
+        let timeout_changed = timeout != asked_for(session);
         let held = session.waits_for_window(&database.log);
         database.counters.flow_controlled(now, held);
+        if timeout_changed {
+            self.endpoint.timeout.sessions_changed();
+        }
         self.carry_out(name, out);
         self.acknowledge(name);
         self.give_up_log(name);
@@ -259,7 +267,6 @@ impl Instance {
             }
         }
         self.note_dials(name);
-        self.apply_timeouts(name);
     }
 
     /// The oldest command of this database is done: its batch goes on.
@@ -346,6 +353,7 @@ impl Instance {
         };
         database.links = Links::default();
         self.catalog.forget_peers_of(session.record().session);
+        self.endpoint.timeout.sessions_changed();
         let restoring = session.role() == PartnerRole::Mirror;
         if let Some(mut entry) = self.catalog.database(name.as_str()).cloned()
             && entry.mirroring.is_some()
@@ -561,7 +569,7 @@ impl Instance {
     }
 
     pub(super) fn on_link_gained(&mut self, connection: ConnectionId) {
-        self.apply_timeout_to(connection);
+        self.take_timeout(connection);
         self.update_all_links(LinkLoss::Hard);
         self.probe_partners(connection);
     }
@@ -658,46 +666,6 @@ impl Instance {
                 PartnerInput::WitnessDown { cause }
             };
             self.session_input(&name, input);
-        }
-    }
-
-    fn apply_timeouts(&mut self, name: &DatabaseName) {
-        let Some(database) = self.database(name.as_str()) else {
-            return;
-        };
-        let Some(session) = &database.session else { return };
-        let seconds = session.record().timeout_in_force();
-        if database.timeout_applied == seconds {
-            return;
-        }
-        if let Some(database) = self.database_mut(name) {
-            database.timeout_applied = seconds;
-        }
-        let connections: Vec<ConnectionId> = self.endpoint.connections.keys().copied().collect();
-        for connection in connections {
-            self.apply_timeout_to(connection);
-        }
-    }
-
-    /// A connection's partner timeout is the shortest of this instance's sessions, so that none waits longer than asked.
-    fn apply_timeout_to(&mut self, connection: ConnectionId) {
-        let shortest = self
-            .databases
-            .values()
-            .filter_map(|d| d.session.as_ref())
-            .map(|s| s.record().timeout_in_force());
-        let witnessed = self
-            .witnesses
-            .values()
-            .filter_map(Witness::record)
-            .map(|r| r.timeout_in_force());
-        let Some(seconds) = shortest.chain(witnessed).min() else {
-            return;
-        };
-        if let Some(online) = self.endpoint.connections.get_mut(&connection) {
-            online
-                .connection
-                .set_timeout(std::time::Duration::from_secs(u64::from(seconds)));
         }
     }
 
@@ -930,7 +898,6 @@ impl Instance {
             self.witnesses.remove(&session);
             self.witness_since.remove(&session);
         }
-        self.apply_timeout_to(connection);
     }
 
     pub(super) fn restore_witnesses(&mut self) {
@@ -943,6 +910,7 @@ impl Instance {
             }
             self.witnesses.insert(session, witness);
         }
+        self.endpoint.timeout.sessions_changed();
     }
 
     fn witness_input(&mut self, session: Guid, input: WitnessInput) {
@@ -954,7 +922,11 @@ impl Instance {
             _ => None,
         };
         if let Some(witness) = self.witnesses.get_mut(&session) {
+            let timeout = witness.timeout_in_force();
             witness.handle(input, &mut out);
+            if timeout != witness.timeout_in_force() {
+                self.endpoint.timeout.sessions_changed();
+            }
             let introduced = introduction.filter(|peer| witness.is_introduced(*peer));
             if let Some(inbound) = introduced.and_then(|peer| self.endpoint.peers.inbound(peer)) {
                 self.know_peer_of(session, inbound);
@@ -973,6 +945,7 @@ impl Instance {
                 }
                 WitnessOutput::Removed => {
                     self.witnesses.remove(&session);
+                    self.endpoint.timeout.sessions_changed();
                     self.witness_since.remove(&session);
                     self.catalog.drop_witness(session);
                     self.catalog.forget_peers_of(session);

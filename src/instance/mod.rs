@@ -35,6 +35,7 @@ mod procedures;
 mod purpose;
 mod select;
 mod service;
+mod timeout;
 mod trace;
 pub mod views;
 
@@ -170,6 +171,7 @@ impl Core for Instance {
         if self.stopped {
             return;
         }
+        self.settle_timeout();
         self.settle_dials();
         self.set_wake();
     }

@@ -47,6 +47,8 @@ pub struct Witness {
     session: Guid,
     /// As last written or asked to be written.
     record: Option<WitnessRecord>,
+    /// The partner timeout in force by the record that is durable, in seconds.
+    timeout: Option<u16>,
     peers: BTreeMap<Guid, Peer>,
     /// Tickets asked for, and confirmed.
     asked: Ticket,
@@ -67,6 +69,7 @@ impl Witness {
         Witness {
             session,
             record: None,
+            timeout: None,
             peers: BTreeMap::new(),
             asked: 0,
             done: 0,
@@ -77,6 +80,7 @@ impl Witness {
     /// A witness as its record says, after a restart: connected to nobody.
     pub fn restore(record: WitnessRecord) -> Witness {
         let mut witness = Witness::new(record.session);
+        witness.timeout = Some(record.timeout_in_force());
         witness.record = Some(record);
         witness
     }
@@ -89,6 +93,11 @@ impl Witness {
     /// The record as last asked to be written.
     pub fn record(&self) -> Option<&WitnessRecord> {
         self.record.as_ref()
+    }
+
+    /// The partner timeout in force, in seconds, as far as it is durable. None before there is a record.
+    pub fn timeout_in_force(&self) -> Option<u16> {
+        self.timeout
     }
 
     pub fn session(&self) -> Guid {
@@ -117,6 +126,9 @@ impl Witness {
             }
             WitnessInput::Persisted { ticket } => {
                 self.done = self.done.max(ticket);
+                if self.done == self.asked {
+                    self.timeout = self.record.as_ref().map(WitnessRecord::timeout_in_force);
+                }
                 while let Some((_, output)) = self.waiting.pop_front_if(|(t, _)| *t <= self.done) {
                     out.push_back(output);
                 }

@@ -46,8 +46,6 @@ pub struct Database {
     /// Mirror: the recovery path of the principal that asked for a session, until that is recorded.
     pub joining: Option<RecoveryPath>,
     pub counters: Counters,
-    /// The partner timeout, in seconds, that connections were last told.
-    pub timeout_applied: u16,
     /// Whom its session wanted dialled when it was last looked at: partner and witness.
     pub dials: [Option<ServerAddress>; 2],
     /// Why the database cannot be trusted, if it cannot.
@@ -94,7 +92,6 @@ impl Database {
             links: Links::default(),
             joining: None,
             counters: Counters::default(),
-            timeout_applied: 0,
             dials: [None, None],
             suspect: None,
             pages: Pages::default(),

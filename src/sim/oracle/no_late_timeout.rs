@@ -6,7 +6,6 @@
 //! connection by itself. Source: documented, *Possible Failures During Database Mirroring*.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::scene::{PING, Patience, SLACK, Scene};
 use super::{End, Oracle, Violation};
@@ -15,9 +14,6 @@ use crate::types::{
 };
 
 const NAME: &str = "no-late-timeout";
-
-/// The partner timeout of an instance that is nobody's partner, whatever the sessions that it watches say.
-const OF_WITNESS: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct NoLateTimeout {
@@ -46,10 +42,6 @@ impl NoLateTimeout {
         }
         for ((who, connection), heard) in &self.heard {
             let key = (who.clone(), *connection);
-            let bound = match self.scene.copies().any(|(of, _, _)| of == who) {
-                true => bound,
-                false => bound.max(OF_WITNESS + PING + SLACK),
-            };
             // Only what delays the one that should close is an excuse: that the other says nothing is the point.
             if at.since(*heard) <= bound
                 || self.told.contains(&key)

@@ -1,7 +1,8 @@
 //! `CREATE`, `ALTER` and `DROP ENDPOINT … FOR DATABASE_MIRRORING`.
 //!
-//! Reconfiguring an endpoint in use restarts it, which its peers take for a hard error: port, address, authentication,
-//! encryption and state do; the role alone does not. Source: documented that it might (*ALTER ENDPOINT*); which is ours.
+//! Reconfiguring an endpoint restarts it, which its peers take for a hard error: whatever is changed, the ROLE included, a
+//! peer would go on with what it was told at its login. Source: documented that it might (*ALTER ENDPOINT*); that it always
+//! does is ours.
 
 use super::super::Instance;
 use super::super::batch::{StatementResult, Then};
@@ -131,23 +132,11 @@ impl Instance {
             self.check_certificate(config)?;
         }
         let change = describe(&before, config);
-        let only_role = EndpointConfig {
-            role: before.role,
-            ..config.clone()
-        } == before;
-        let restarted = !only_role || self.concerns_sessions(before.role, config.role);
+        let restarted = *config != before;
         self.catalog.put_endpoint(endpoint);
         self.emit(EndpointEvent::Altered { change, restarted });
         let restart = restarted.then(|| msg::ENDPOINT_DISABLED_OR_STOPPED.error());
         self.persist(connection, Then::Endpoint { restart })
-    }
-
-    /// Whether a change of ROLE takes away from a session of this instance what it needs of the endpoint, or gives it back.
-    fn concerns_sessions(&self, before: EndpointRole, after: EndpointRole) -> bool {
-        let partner = before.can_be_partner() != after.can_be_partner();
-        let witness = before.can_be_witness() != after.can_be_witness();
-        partner && self.catalog.databases().any(|d| d.mirroring.is_some())
-            || witness && self.catalog.witnesses().next().is_some()
     }
 
     pub(super) fn drop_endpoint(&mut self, connection: ConnectionId, name: &str) -> StatementResult {

@@ -1,8 +1,8 @@
 //! All sessions of an instance use its one endpoint: what takes that down disconnects all of them at once.
 //!
 //! Every connection is accepted by the endpoint's listener or opened while the endpoint is STARTED, and none that was up
-//! outlives a change of what the peers can see: everything but the role. Source: documented, *The Database Mirroring
-//! Endpoint*; that a change of the role alone restarts nothing is ours (E2 of the decisions).
+//! outlives a change of the endpoint. Source: documented, *The Database Mirroring Endpoint*; that every change restarts it is
+//! ours (E2 of the decisions).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,13 +40,7 @@ impl OneEndpointAllSessions {
                 .then(|| format!("{who} opens {connection} and has no endpoint")),
             EndpointEvent::Configured { settings } => {
                 let before = self.before.insert(who.clone(), (**settings).clone())?;
-                let seen_by_peers = EndpointSettings {
-                    role: settings.role.clone(),
-                    ..before
-                };
-                (seen_by_peers != **settings)
-                    .then(|| self.outlives(who))
-                    .flatten()
+                (before != **settings).then(|| self.outlives(who)).flatten()
             }
             EndpointEvent::Dropped { .. } => {
                 self.before.remove(who);
@@ -115,19 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_the_role_alone_ends_nothing() {
-        let mut events = up();
-        events.push(configured(2, "alpha", &in_role("WITNESS")));
-        assert_quiet::<OneEndpointAllSessions>(&events);
-    }
-
-    #[test]
     fn one_connection_that_stays_is_seen() {
         for stays in [ACCEPTED, INITIATED] {
             let ends = if stays == ACCEPTED { INITIATED } else { ACCEPTED };
-            let mut events = up();
-            events.extend([closed(2, ends), configured(2, "alpha", &on_another_port())]);
-            assert_red::<OneEndpointAllSessions>(&events, NAME);
+            for changed in [on_another_port(), in_role("WITNESS")] {
+                let mut events = up();
+                events.extend([closed(2, ends), configured(2, "alpha", &changed)]);
+                assert_red::<OneEndpointAllSessions>(&events, NAME);
+            }
             let mut events = up();
             events.extend([closed(2, ends), dropped(2, "alpha")]);
             assert_red::<OneEndpointAllSessions>(&events, NAME);

@@ -1,8 +1,8 @@
 //! An endpoint with ROLE = WITNESS never hosts a partner, and one with ROLE = PARTNER never acts as a witness.
 //!
-//! What counts is the ROLE either side had when the connection began: one that bars what is going on restarts the endpoint
-//! (E37 of the decisions), and what was on its way by then is no wrong. The other side's is judged only if it has been the
-//! same since. Whoever is asked to be a partner has traffic before it has the session; so one without a session is a
+//! What counts is the ROLE either side had when the connection began: whoever changes it restarts the endpoint (E2 and E37
+//! of the decisions), and what was on its way by then is no wrong. The other side's is judged only if it has been the same
+//! since. Whoever is asked to be a partner has traffic before it has the session; so one without a session is a
 //! witness once it has a record to show.
 //! Source: documented, *ALTER DATABASE* (SET PARTNER, SET WITNESS), *CREATE ENDPOINT*, ROLE.
 

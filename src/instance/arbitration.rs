@@ -75,23 +75,39 @@ impl Instance {
         connected || side == Side::Acceptor && known().is_some()
     }
 
-    /// Whether the login of this peer has its share of the records a witness keeps; the log says so.
-    pub(super) fn has_share_of_witness(&mut self, connection: ConnectionId) -> bool {
-        let Some(peer) = self.peer_of(connection) else {
-            return true;
+    /// Whether the instances with this peer's login have as many sessions with this witness as they may.
+    pub(super) fn has_used_up_witness(&self, connection: ConnectionId) -> bool {
+        let peer = self.peer_of(connection);
+        peer.is_none_or(|p| self.catalog.witnessed_for(&p.principal) >= WITNESSED_OF_ONE_LOGIN_MAX)
+    }
+
+    /// The log tells of an invitation that is one too many.
+    pub(super) fn log_witness_used_up(&mut self, connection: ConnectionId) {
+        self.log_refusal(connection, |login| {
+            format!(
+                "the instances that log in as '{login}' have {WITNESSED_OF_ONE_LOGIN_MAX} sessions with this witness, the bound is reached"
+            )
+        });
+    }
+
+    /// The log tells of a message of a witnessed session that is from neither of its partners.
+    pub(super) fn log_no_partner(&mut self, connection: ConnectionId, session: Guid) {
+        let number = msg::CANNOT_BE_WITNESS.number;
+        self.log_refusal(connection, |login| {
+            format!(
+                "an instance that logs in as '{login}' is not one of the two partners of the session {session}, its message is refused ({number})"
+            )
+        });
+    }
+
+    fn log_refusal(&mut self, connection: ConnectionId, text: impl FnOnce(&str) -> String) {
+        let Some(online) = self.endpoint.connections.get(&connection) else {
+            return;
         };
-        let login = peer.principal.clone();
-        if self.catalog.witnessed_for(&login) < WITNESSED_OF_ONE_LOGIN_MAX {
-            return false;
-        }
-        let text = format!(
-            "the instances that log in as '{login}' have {WITNESSED_OF_ONE_LOGIN_MAX} sessions with this witness, the bound is reached"
-        );
-        let online = self.endpoint.connections.get(&connection);
-        let far = online.map_or_else(String::new, |o| o.connection.far_address().to_owned());
-        let error = msg::TRANSPORT_ERROR.with(&[&text, &1, &Side::Acceptor.desc(), &far]);
+        let login = online.peer.as_ref().map_or("", |p| p.principal.as_str());
+        let (far, side) = (online.connection.far_address(), online.connection.side().desc());
+        let error = msg::TRANSPORT_ERROR.with(&[&text(login), &1, &side, &far]);
         self.log_error(&error);
-        true
     }
 
     /// A session has met the peer at the other end of a connection that it came in by: from now on it is known under its

@@ -858,33 +858,33 @@ impl Instance {
         let session = message.session;
         let can = self.may_be_witness();
         if !self.witnesses.contains_key(&session) {
-            let own_version = self.config.options.version;
-            let same_version = self.peer_of(connection).is_some_and(|p| p.version == own_version);
-            let is_partner = |d: &Database| d.session.as_ref().is_some_and(|s| s.record().session == session);
-            let invited = Witness::is_invitation(&message);
-            let refused = !can || !same_version || self.databases.values().any(is_partner);
-            if !invited || refused || self.has_share_of_witness(connection) {
-                let body = Body::WitnessRefused {
-                    number: msg::CANNOT_BE_WITNESS.number,
-                };
-                let refusal = Message {
-                    body,
-                    ..message.clone()
-                };
-                let answer = if invited {
-                    Some(refusal)
-                } else {
-                    start::no_session(&message)
-                };
-                if let Some(answer) = answer {
+            if !Witness::is_invitation(&message) {
+                if let Some(answer) = start::no_session(&message) {
                     self.say(connection, &answer);
                 }
                 return;
+            }
+            let own_version = self.config.options.version;
+            let same_version = self.peer_of(connection).is_some_and(|p| p.version == own_version);
+            let is_partner = |d: &Database| d.session.as_ref().is_some_and(|s| s.record().session == session);
+            if !can || !same_version || self.databases.values().any(is_partner) {
+                return self.say(connection, &Witness::refusal(&message));
+            }
+            if self.has_used_up_witness(connection) {
+                self.log_witness_used_up(connection);
+                return self.say(connection, &Witness::refusal(&message));
             }
             self.witnesses.insert(session, Witness::new(session));
             self.witness_since.insert(session, DiskTicket(self.next_ticket));
         } else if !can && message.body != Body::Removed {
             // The endpoint's ROLE was changed: the record stays, and nobody is answered until it is changed back.
+            return;
+        } else if !self.catalog.may_be_of(session, peer) {
+            self.log_no_partner(connection, session);
+            // Only what is never itself an answer is answered.
+            if matches!(message.body, Body::WitnessAttach(_)) {
+                self.say(connection, &Witness::refusal(&message));
+            }
             return;
         }
         if let Body::WitnessAttach(attach) = &message.body {

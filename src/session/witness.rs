@@ -90,6 +90,17 @@ impl Witness {
         matches!(&message.body, Body::WitnessAttach(attach) if attach.invite)
     }
 
+    /// The answer of an instance that will not act as the witness of the session that `message` is of.
+    pub fn refusal(message: &Message) -> Message {
+        let number = msg::CANNOT_BE_WITNESS.number;
+        Message {
+            session: message.session,
+            role_sequence: message.role_sequence,
+            link: message.link,
+            body: Body::WitnessRefused { number },
+        }
+    }
+
     /// The record as last asked to be written.
     pub fn record(&self) -> Option<&WitnessRecord> {
         self.record.as_ref()

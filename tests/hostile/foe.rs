@@ -87,6 +87,8 @@ pub struct Report {
     pub heard_late: usize,
     /// What he sent, message by message.
     pub said: Vec<Vec<u8>>,
+    /// The session messages he was told.
+    pub told: Vec<Vec<u8>>,
 }
 
 impl Report {
@@ -132,6 +134,7 @@ pub async fn act(env: ProcessEnv, foe: Foe, mut plan: Plan) -> Report {
         heard_after: 0,
         heard_late: 0,
         said: Vec::new(),
+        told: Vec::new(),
     };
     let (mut read, mut write) = stream.into_split();
     let far = format!("TCP://{}:{}", foe.target.host(), foe.target.port());
@@ -172,6 +175,7 @@ pub async fn act(env: ProcessEnv, foe: Foe, mut plan: Plan) -> Report {
                     let answer = ask(&env, &request).await;
                     connection.on_controller(env.clock.now(), Ok(&answer));
                 }
+                ConnectionOutput::Message(message) => report.told.push(message),
                 ConnectionOutput::Online(_) => {
                     report.was_online = true;
                     if let Some(act) = plan.online.take() {

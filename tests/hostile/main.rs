@@ -10,5 +10,8 @@ mod handshakes;
 mod messages;
 mod online;
 mod rig;
+#[path = "../../fuzz/entry/samples.rs"]
+mod samples;
 mod stalls;
 mod strangers;
+mod witness;

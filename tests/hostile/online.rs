@@ -11,7 +11,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use crate::foe::Plan;
-use crate::rig::{Rig, with_pair, with_trio};
+use crate::rig::{Rig, stolen, with_pair, with_trio};
+use crate::samples;
 
 /// Says `message` as a proper peer would, and waits for what comes of it.
 fn says(message: Vec<u8>) -> Plan {
@@ -79,21 +80,10 @@ fn silence_after_the_login_ends_at_the_partner_timeout() {
     });
 }
 
-/// The session that beta has with alpha.
-async fn session(rig: &Rig) -> Guid {
-    let rows = rig
-        .must(
-            "beta",
-            "SELECT mirroring_guid FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL",
-        )
-        .await;
-    Guid::parse(&rows[0][0].to_string()).expect("a guid")
-}
-
 #[test]
 fn messages_before_the_link_is_whole_are_bounded_in_number_and_in_bytes() {
     with_trio(async |rig| {
-        let session = session(rig).await;
+        let session = rig.session().await;
         for (count, bytes) in [(257, 100), (17, 1 << 20)] {
             // Random, so that it does not shrink on the way.
             let mut frame = vec![0; bytes];
@@ -122,44 +112,61 @@ fn messages_before_the_link_is_whole_are_bounded_in_number_and_in_bytes() {
     });
 }
 
+/// What is no message, and what of a genuine one has only the head, of a session that there is and of one there is not.
+fn garbled(session: Guid) -> Vec<Vec<u8>> {
+    let mut messages: Vec<Vec<u8>> = vec![Vec::new(), b"garbage".to_vec(), vec![0xff; 4096]];
+    for session in [session, Guid::from_bytes([0xEE; 16])] {
+        for kind in 0..64u8 {
+            let mut bytes = encoded(session, 1, Body::Removed);
+            let at = bytes.len() - 1;
+            bytes[at] = kind;
+            messages.push(bytes);
+        }
+    }
+    messages
+}
+
+fn encoded(session: Guid, role_sequence: u32, body: Body) -> Vec<u8> {
+    let message = Message {
+        session,
+        role_sequence,
+        link: 1,
+        body,
+    };
+    message.encode().expect("it fits")
+}
+
 #[test]
 fn whatever_is_said_to_sessions_of_others_changes_nothing() {
     with_trio(async |rig| {
-        let guid = session(rig).await;
-        let mut messages: Vec<Vec<u8>> = vec![Vec::new(), b"garbage".to_vec(), vec![0xff; 4096]];
-        for session in [guid, Guid::from_bytes([0xEE; 16])] {
-            for kind in 0..64u8 {
-                // The head of a genuine message, with every kind and a tail that is none.
-                let removed = Message {
-                    session,
-                    role_sequence: 1,
-                    link: 1,
-                    body: Body::Removed,
-                };
-                let mut bytes = removed.encode().expect("it fits");
-                let at = bytes.len() - 1;
-                bytes[at] = kind;
-                messages.push(bytes);
+        rig.let_in("gamma", &stolen().der).await;
+        let session = rig.session().await;
+        let before = rig.session_at_all().await;
+        let mut said: Vec<(&str, Vec<u8>)> = garbled(session).into_iter().map(|m| ("beta", m)).collect();
+        for on in ["beta", "gamma"] {
+            for (_, body) in samples::bodies() {
+                said.push((on, encoded(session, 9, body)));
             }
         }
-        let plans = messages.len();
-        for (n, message) in messages.into_iter().enumerate() {
-            drop(rig.begin(rig.insider(), says(message)));
+        for (n, (on, message)) in said.into_iter().enumerate() {
+            drop(rig.begin(rig.insider_at(on), says(message)));
             if n % 16 == 0 {
                 rig.pass(Duration::from_millis(50)).await;
                 rig.assert_served().await;
             }
         }
+        // The same under the session's own sequence, one after the other.
+        for on in ["beta", "gamma"] {
+            let all = samples::bodies().into_iter();
+            let all: Vec<_> = all.map(|(_, body)| encoded(session, 1, body)).collect();
+            let plan = Plan::online(move |connection: &mut Connection, now: Now| {
+                all.iter().for_each(|message| connection.send(now, message));
+                Vec::new()
+            });
+            drop(rig.begin(rig.insider_at(on), plan));
+        }
         rig.pass(Duration::from_secs(2)).await;
-        assert!(plans > 100);
-        assert_eq!(
-            rig.number(
-                "alpha",
-                "SELECT COUNT(*) FROM sys.database_mirroring WHERE mirroring_state = 4"
-            )
-            .await,
-            1,
-        );
+        assert_eq!(rig.session_at_all().await, before);
     });
 }
 

@@ -39,7 +39,7 @@ pub struct Rig {
     recorder: Recorder,
     rows: Cell<u32>,
     foes: Cell<u8>,
-    /// An oracle that cannot know that the attacker was silent on purpose.
+    /// An oracle that cannot know what the attacker, or the test, does on purpose.
     misled: Cell<&'static str>,
 }
 
@@ -136,7 +136,7 @@ fn made(seed: u8) -> Generated {
 
 impl Rig {
     /// `on` trusts this certificate, and its login may connect.
-    async fn let_in(&self, on: &str, der: &[u8]) {
+    pub async fn let_in(&self, on: &str, der: &[u8]) {
         let path = r"C:\certs\stolen.cer";
         let system = self.world.find_system(on).expect("there");
         let (disk, _) = self.world.disk(system).handle();
@@ -167,23 +167,28 @@ impl Rig {
         bytes
     }
 
-    /// An attacker on his first system who shows the stolen certificate; each has another identity.
+    /// An attacker on his first system who shows the stolen certificate to beta; each has another identity.
     pub fn insider(&self) -> Foe {
-        self.certified(stolen())
+        self.insider_at("beta")
+    }
+
+    /// The same at another instance, which must let him in.
+    pub fn insider_at(&self, target: &str) -> Foe {
+        self.certified(target, stolen())
     }
 
     /// The same with a certificate nobody knows.
     pub fn outsider(&self) -> Foe {
-        self.certified(made(77))
+        self.certified("beta", made(77))
     }
 
-    fn certified(&self, own: Generated) -> Foe {
+    fn certified(&self, target: &str, own: Generated) -> Foe {
         let trusted = TrustedCertificate {
             certificate_id: 300,
-            name: "beta".into(),
-            der: self.read("beta", r"C:\certs\beta.cer"),
-            owner_user: "beta".into(),
-            login: Some("beta".into()),
+            name: target.into(),
+            der: self.read(target, &format!(r"C:\certs\{target}.cer")),
+            owner_user: target.into(),
+            login: Some(target.into()),
             connect: true,
         };
         let own = OwnCertificate {
@@ -197,7 +202,10 @@ impl Rig {
             trusted: vec![trusted],
             ..self.nobody(authentication)
         };
-        self.foe(local)
+        Foe {
+            target: ServerAddress::new(format!("{target}.lab.example"), ENDPOINT),
+            ..self.foe(local)
+        }
     }
 
     /// An attacker who has the password of the service account.
@@ -292,6 +300,29 @@ impl Rig {
         replies
             .last()
             .map_or_else(Vec::new, |reply| reply.rows().cloned().collect())
+    }
+
+    /// The session that beta has with alpha.
+    pub async fn session(&self) -> Guid {
+        let query = "SELECT mirroring_guid FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL";
+        let rows = self.must("beta", query).await;
+        Guid::parse(&rows[0][0].to_string()).expect("a guid")
+    }
+
+    /// What is on record of the session at its partners and at its witness, as far as commits do not change it.
+    pub async fn session_at_all(&self) -> [Vec<Vec<Value>>; 3] {
+        const PARTNER: &str = "SELECT mirroring_guid, mirroring_state, mirroring_role, mirroring_role_sequence, \
+             mirroring_safety_level, mirroring_safety_sequence, mirroring_partner_name, mirroring_partner_instance, \
+             mirroring_witness_name, mirroring_witness_state, mirroring_connection_timeout \
+             FROM sys.database_mirroring WHERE mirroring_guid IS NOT NULL";
+        const WITNESS: &str = "SELECT * FROM sys.database_mirroring_witnesses";
+        let on_record = [
+            self.must("alpha", PARTNER).await,
+            self.must("beta", PARTNER).await,
+            self.must("gamma", WITNESS).await,
+        ];
+        assert!(on_record.iter().all(|rows| rows.len() == 1), "{on_record:?}");
+        on_record
     }
 
     /// The one number that a query comes to.

@@ -63,6 +63,15 @@ impl Catalog {
         names.into_iter().find(|name| self.may_connect(name))
     }
 
+    /// Whether `instance` may be a partner of `session`: there are two, and nobody takes the place of one that was met.
+    pub fn may_be_of(&self, session: Guid, instance: Guid) -> bool {
+        let prefix = format!("{session}/");
+        let from_here = self.known_peers.range(prefix.clone()..);
+        let of_session = from_here.take_while(|(key, _)| key.starts_with(&prefix));
+        let met: BTreeSet<Guid> = of_session.map(|(_, known)| known.instance).collect();
+        met.len() < 2 || met.contains(&instance)
+    }
+
     /// How many of the sessions this instance is the witness of have an instance with this login.
     pub fn witnessed_for(&self, login: &str) -> usize {
         let Some(login) = self.login(login) else { return 0 };
@@ -137,6 +146,25 @@ mod tests {
 
         catalog.forget_peers_of(SESSION);
         assert_eq!(catalog.known_otherwise(ALPHA, "new"), None);
+    }
+
+    #[test]
+    fn a_session_has_no_third_partner() {
+        const BETA: Guid = Guid::from_bytes([2; 16]);
+        const FOE: Guid = Guid::from_bytes([3; 16]);
+        let mut catalog = catalog();
+        assert!(catalog.may_be_of(SESSION, FOE), "it has met nobody");
+        // One instance under logins of both kinds is one instance.
+        catalog.know_peer(SESSION, ALPHA, "old");
+        catalog.know_peer(SESSION, ALPHA, r"LAB\sql");
+        assert!(catalog.may_be_of(SESSION, BETA));
+        catalog.know_peer(SESSION, BETA, "new");
+        let may = |catalog: &Catalog| [ALPHA, BETA, FOE].map(|peer| catalog.may_be_of(SESSION, peer));
+        assert_eq!(may(&catalog), [true, true, false]);
+        let another = Guid::from_bytes([10; 16]);
+        assert!(catalog.may_be_of(another, FOE), "another session");
+        catalog.forget_peers_of(SESSION);
+        assert_eq!(may(&catalog), [true; 3]);
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! What an instance reads from `master`, from files that statements name, and from its clients: a whole one, without a disk.
 
+use std::collections::BTreeMap;
+
 use mirrorlab::crypto::{certificate, private_key};
 use mirrorlab::instance::io::{Core, DatabaseImage, DiskReply, DiskRequest, Input, Listener, Output};
 use mirrorlab::instance::{Instance, InstanceConfig, InstanceOptions, Service};
-use mirrorlab::types::{ConnectionId, Event, InstanceEvent, InstanceName, Now, Reply, Timestamp, WallTime};
+use mirrorlab::session::{PartnerRecord, WitnessRecord};
+use mirrorlab::types::{
+    ConnectionId, DatabaseName, Event, Guid, InstanceEvent, InstanceName, Lsn, Now, PartnerRole, Reply,
+    Safety, Timestamp, WallTime,
+};
 use mirrorlab::wire::client::{CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse};
+use serde_json::{Value, json};
 
 use super::{Seed, seed};
 
@@ -162,7 +169,8 @@ fn set_up() -> Desk {
 /// Views over everything a catalog holds.
 const LOOK: &str = "SELECT * FROM sys.endpoints; SELECT * FROM sys.database_mirroring_endpoints; \
     SELECT * FROM sys.certificates; SELECT * FROM sys.server_principals; SELECT * FROM sys.server_permissions; \
-    SELECT * FROM sys.databases; SELECT * FROM sys.database_mirroring; SELECT * FROM sys.database_mirroring_witnesses;";
+    SELECT * FROM sys.databases; SELECT * FROM sys.database_mirroring; SELECT * FROM sys.database_mirroring_witnesses; \
+    SELECT * FROM msdb.dbo.suspect_pages;";
 
 /// Entries of `master`: lines of a key, a tab and a value.
 pub fn catalog(bytes: &[u8]) -> bool {
@@ -179,16 +187,104 @@ pub fn catalog(bytes: &[u8]) -> bool {
     !desk.stopped
 }
 
+type Entries = BTreeMap<String, Vec<u8>>;
+
 pub fn catalog_seeds() -> Vec<Seed> {
-    let entries: std::collections::BTreeMap<String, Vec<u8>> = set_up().master.into_iter().collect();
+    let set_up: Entries = set_up().master.into_iter().collect();
     let line = |(key, value): (&String, &Vec<u8>)| [key.as_bytes(), b"\t", value, b"\n"].concat();
-    let whole: Vec<u8> = entries.iter().flat_map(line).collect();
-    let endpoint: Vec<u8> = entries
-        .iter()
-        .filter(|(key, _)| key.starts_with("endpoint"))
-        .flat_map(line)
-        .collect();
-    vec![seed("set_up", whole), seed("endpoint", endpoint)]
+    let lines = |entries: &Entries| entries.iter().flat_map(line).collect::<Vec<u8>>();
+    let mut endpoint = set_up.clone();
+    endpoint.retain(|key, _| key.starts_with("endpoint"));
+    let mut seeds = vec![seed("set_up", lines(&set_up)), seed("endpoint", lines(&endpoint))];
+    for role in [PartnerRole::Principal, PartnerRole::Mirror] {
+        let entries = mirrored(set_up.clone(), role);
+        let name = format!("session_of_a_{}", role.to_string().to_lowercase());
+        seeds.push(seed(name, lines(&entries)));
+    }
+    seeds
+}
+
+/// The same once Sales is mirrored, a page of it was found damaged, and the instance is the witness of another session.
+fn mirrored(mut entries: Entries, role: PartnerRole) -> Entries {
+    let (own, watched) = (Guid::from_bytes([5; 16]), Guid::from_bytes([8; 16]));
+    let mut sales: Value = serde_json::from_slice(&entries["database/sales"]).expect("it was written");
+    sales["mirroring"] = json!(partner(own, role));
+    sales["restoring"] = json!(role == PartnerRole::Mirror);
+    let peer = |session: Guid, instance: u8| {
+        let instance = Guid::from_bytes([instance; 16]);
+        let known = json!({ "session": session, "instance": instance, "login": 258, "windows": false });
+        (format!("peer/{session}/{instance}/sql"), known)
+    };
+    let page = json!({ "database_id": 5, "page": 2, "event_type": 2, "error_count": 1, "updated": 1_767_225_600_000_i64 });
+    let more = [
+        ("database/sales".to_owned(), sales),
+        (
+            format!("witness/{watched}").to_lowercase(),
+            json!(witness(watched)),
+        ),
+        peer(own, 1),
+        peer(watched, 1),
+        peer(watched, 2),
+        ("suspect/0000000005/0000000002".to_owned(), page),
+    ];
+    entries.extend(more.map(|(key, value)| (key, value.to_string().into_bytes())));
+    let mut desk = Desk::start(entries.clone().into_iter().collect(), Vec::new());
+    for there in [
+        "sys.database_mirroring WHERE mirroring_guid IS NOT NULL",
+        "sys.database_mirroring_witnesses",
+        "msdb.dbo.suspect_pages",
+    ] {
+        let reply = desk.batch(&format!("SELECT COUNT(*) FROM {there}"));
+        let count = reply.and_then(|r| r.rows().next().cloned());
+        assert_eq!(count, Some(vec![1_i64.into()]), "{there}");
+    }
+    entries
+}
+
+fn partner(session: Guid, role: PartnerRole) -> PartnerRecord {
+    let mirror = role == PartnerRole::Mirror;
+    PartnerRecord {
+        database: DatabaseName::new("Sales"),
+        session,
+        family: Guid::from_bytes([6; 16]),
+        started: true,
+        role,
+        role_sequence: 3,
+        owner_since: 2,
+        epoch_base: 1,
+        partner: "TCP://beta.lab.example:7022".parse().expect("an address"),
+        partner_name: "BETA".into(),
+        witness: Some("TCP://gamma.lab.example:7022".parse().expect("an address")),
+        safety: Safety::Full,
+        safety_sequence: 1,
+        timeout_seconds: 10,
+        suspended: false,
+        suspend_sequence: 2,
+        configuration_sequence: 4,
+        failover_lsn: Lsn::new(77),
+        synchronized: mirror,
+        takeover_pending: mirror.then_some(4),
+        takeover_forced: false,
+        reverting: false,
+        failover_pending: !mirror,
+    }
+}
+
+fn witness(session: Guid) -> WitnessRecord {
+    WitnessRecord {
+        database: DatabaseName::new("Orders"),
+        session,
+        family: Guid::from_bytes([9; 16]),
+        owner: "BETA".into(),
+        mirror: "GAMMA".into(),
+        role_sequence: 1,
+        safety: Safety::Full,
+        safety_sequence: 1,
+        timeout_seconds: 10,
+        suspended: true,
+        suspend_sequence: 1,
+        synchronized: false,
+    }
 }
 
 /// A backup file, with the check value made right so that its content is looked at; the first byte says whether a full

@@ -5,6 +5,7 @@
 //! under libFuzzer. No part of the library.
 
 mod instance;
+mod samples;
 mod store;
 mod text;
 mod windows;

@@ -12,7 +12,7 @@ use mirrorlab::instance::io::DiskRequest;
 use mirrorlab::log::{LogBlock, recover};
 use mirrorlab::types::{DatabaseName, Lsn, RowChange};
 
-use super::wire::block;
+use super::samples::block;
 use super::{Seed, seed};
 
 /// A block, with the check value made right so that its content is looked at; and the log file that it would begin.

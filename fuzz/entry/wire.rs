@@ -2,8 +2,7 @@
 
 use mirrorlab::crypto::record::{RecordCipher, SECRET_BYTES};
 use mirrorlab::error::msg;
-use mirrorlab::log::{LogBlock, LogRecord};
-use mirrorlab::types::{EncryptionInUse, Guid, Lsn, Reply, ReplyItem, RowChange, TransactionId, Value};
+use mirrorlab::types::{EncryptionInUse, Guid, Reply, ReplyItem, Value};
 use mirrorlab::wire::client::{
     CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse, ServerCodec, ServerHello,
 };
@@ -14,7 +13,7 @@ use mirrorlab::wire::login::{AlgorithmCode, Arbitration, AuthMethod, LevelCode, 
 use mirrorlab::wire::mirroring::{Body, Message};
 use mirrorlab::wire::{DecodeError, FrameDecoder, FrameType, Protocol};
 
-use super::{Seed, seed};
+use super::{Seed, samples, seed};
 
 pub fn frames(bytes: &[u8]) -> bool {
     let whole = cut(bytes, bytes.len().max(1));
@@ -225,49 +224,11 @@ pub fn session_message_seeds() -> Vec<Seed> {
         link: 8,
         body,
     };
-    let bodies = [
-        ("open_refused", Body::OpenRefused { number: 1408 }),
-        ("removed", Body::Removed),
-        (
-            "block",
-            Body::Block {
-                frame: block(1).encode().to_vec(),
-            },
-        ),
-        (
-            "compressed_block",
-            Body::Block {
-                frame: block(40).encode().to_vec(),
-            },
-        ),
-        ("hardened", Body::HardenedUpTo { lsn: Lsn::new(77) }),
-        (
-            "witness",
-            Body::ProposeWitness {
-                address: "TCP://gamma:7022".parse().expect("an address"),
-            },
-        ),
-        (
-            "takeover",
-            Body::TakeoverRequest {
-                request: 4,
-                to: 9,
-                forced: true,
-            },
-        ),
-        (
-            "report",
-            Body::WitnessReport {
-                answers: 4,
-                owner: "ALPHA".into(),
-                synchronized: true,
-            },
-        ),
-    ];
-    bodies
-        .into_iter()
-        .map(|(name, body)| seed(name, message(body).encode().expect("it fits")))
-        .collect()
+    let mut bodies = samples::bodies();
+    let frame = samples::block(40).encode().to_vec();
+    bodies.push(("block_compressed".into(), Body::Block { frame }));
+    let of = |(name, body)| seed(name, message(body).encode().expect("it fits"));
+    bodies.into_iter().map(of).collect()
 }
 
 const SECRET: [u8; SECRET_BYTES] = [3; SECRET_BYTES];
@@ -310,24 +271,4 @@ pub fn record_seeds() -> Vec<Seed> {
             seed(name, [&[suite][..], &header, &message, &tag].concat())
         })
         .to_vec()
-}
-
-/// A block of log of so many changes.
-pub fn block(changes: i64) -> LogBlock {
-    let set = |key| {
-        LogRecord::Set(RowChange {
-            table: "Ledger".into(),
-            key,
-            before: None,
-            after: Some(key),
-        })
-    };
-    let mut records = vec![LogRecord::CreateTable {
-        table: "Ledger".into(),
-    }];
-    records.extend((0..changes).map(set));
-    records.push(LogRecord::Commit {
-        transaction: TransactionId(7),
-    });
-    LogBlock::new(Lsn::new(1), 1, records).expect("it fits")
 }

@@ -47,11 +47,8 @@ impl Diagnostic for Located<'_> {
             let before = self.script.get(..start).and_then(|text| text.chars().next_back());
             start -= before.map_or(0, char::len_utf8);
         }
-        let label = match self.error.text.rsplit_once(": expected ") {
-            Some((_, expected)) => format!("expected {}", expected.trim_end_matches('.')),
-            None => "here".to_owned(),
-        };
-        let label = LabeledSpan::new(Some(label), start, end - start);
+        // What is expected there is said in the text.
+        let label = LabeledSpan::new(Some("here".to_owned()), start, end - start);
         Some(Box::new(std::iter::once(label)))
     }
 }

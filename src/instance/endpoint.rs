@@ -13,6 +13,7 @@ use super::Instance;
 use super::batch::Wait;
 use super::catalog::{Endpoint, PrivateKey};
 use super::controller::Question;
+use super::deprecated::Feature;
 use super::io::{CloseHow, ConnectError, ControllerError, ListenError, Listener, Output, StreamEnd};
 use super::peers::{Peer, Peers};
 use super::timeout::TimeoutInForce;
@@ -22,7 +23,7 @@ use crate::endpoint::connection::{
     TrustedCertificate, WindowsLogin, WindowsSide,
 };
 use crate::error::{SqlError, msg};
-use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Guid, ServerAddress, WallTime};
+use crate::types::{ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Guid, ServerAddress, WallTime};
 
 /// Session messages, and their bytes, that may arrive before this side of the link is up; more end the connection.
 const EARLY_MESSAGES_MAX: usize = 256;
@@ -106,6 +107,7 @@ impl Instance {
         let names_rc4 = |e: &&Endpoint| e.config.encryption.algorithms().contains(&Algorithm::Rc4);
         if let Some(endpoint) = self.catalog.endpoint().filter(names_rc4) {
             let subject = format!("The endpoint '{}'", endpoint.config.name);
+            self.note_deprecated(Feature::Rc4);
             self.log_error(&msg::RC4_DEPRECATED.with(&[&subject]));
         }
         if self.config.options.fips {
@@ -491,6 +493,9 @@ impl Instance {
             return;
         };
         online.peer = Some(identity.clone());
+        if logged_in.encryption == EncryptionInUse::Rc4 {
+            self.note_deprecated(Feature::Rc4);
+        }
         match logged_in.side {
             Side::Initiator => {
                 for address in self.endpoint.peers.addresses_of(id) {

@@ -412,9 +412,6 @@ impl Instance {
             text,
             ..
         } = error.clone();
-        if number == msg::RC4_DEPRECATED.number {
-            self.note_deprecated(deprecated::Feature::Rc4);
-        }
         self.error_log.push(self.now.wall, error.clone());
         self.emit(InstanceEvent::ErrorLog {
             number,

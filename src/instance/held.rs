@@ -6,7 +6,6 @@
 use super::Instance;
 use super::catalog::{Endpoint, PrivateKey};
 use crate::crypto::certificate;
-use crate::endpoint::config::Algorithm;
 use crate::types::{EndpointEvent, EndpointSettings, HeldCertificate, InstanceEvent};
 
 /// What was told last.
@@ -60,13 +59,6 @@ fn settings(endpoint: &Endpoint) -> EndpointSettings {
         role: config.role.to_string(),
         methods: methods.iter().map(|m| m.desc().to_owned()).collect(),
         level: config.encryption.level().desc().to_owned(),
-        algorithms: algorithms.iter().map(|a| name(*a).to_owned()).collect(),
-    }
-}
-
-const fn name(algorithm: Algorithm) -> &'static str {
-    match algorithm {
-        Algorithm::Aes => "AES",
-        Algorithm::Rc4 => "RC4",
+        algorithms: algorithms.iter().map(|a| a.desc().to_owned()).collect(),
     }
 }

@@ -75,7 +75,6 @@ pub struct Status {
     pub transaction_delay: Option<i64>,
     pub transactions_per_sec: Option<i64>,
     pub average_delay: Option<i64>,
-    pub time_recorded: Option<WallTime>,
     pub time_behind: Option<WallTime>,
     pub local_time: WallTime,
     /// How far the local log went, and how far both partners had it: for the times of later rows.
@@ -93,6 +92,13 @@ struct Reading {
     redone: Lsn,
     commits: u64,
     delay: Duration,
+}
+
+impl Status {
+    /// When the principal recorded the row; a mirror does not know the principal's clock.
+    pub fn time_recorded(&self) -> Option<WallTime> {
+        (self.role == PartnerRole::Principal).then_some(self.local_time)
+    }
 }
 
 impl Monitor {
@@ -175,13 +181,7 @@ impl Watched {
     }
 
     /// The values of `row` that are above a threshold in force.
-    fn exceeded(
-        &self,
-        row: &Status,
-        now: WallTime,
-        unsent_minutes: Option<i64>,
-    ) -> Vec<(&'static Message, i64, i64)> {
-        debug_assert!(row.local_time == now, "a row is judged as it is recorded");
+    fn exceeded(&self, row: &Status, unsent_minutes: Option<i64>) -> Vec<(&'static Message, i64, i64)> {
         let metrics = [
             (OLDEST_UNSENT, &msg::ALERT_OLDEST_UNSENT, unsent_minutes),
             (UNSENT_LOG, &msg::ALERT_UNSENT_LOG, row.unsent_log),
@@ -259,7 +259,7 @@ impl Instance {
             .filter(|_| is_principal)
             .map(|since| (now.wall.unix_secs() - since.unix_secs()) / 60);
         watched.last = Some(reading);
-        let exceeded = watched.exceeded(&row, now.wall, unsent_minutes);
+        let exceeded = watched.exceeded(&row, unsent_minutes);
         watched.add(row);
         exceeded
             .into_iter()
@@ -322,7 +322,6 @@ fn status(
             .zip(commits)
             .map(|(delay, commits)| millis(delay) / i64::try_from(commits.max(1)).unwrap_or(i64::MAX))
             .filter(|_| principal),
-        time_recorded: principal.then_some(wall),
         time_behind: None,
         local_time: wall,
         end: reading.end,
@@ -364,7 +363,6 @@ mod tests {
             transaction_delay: None,
             transactions_per_sec: None,
             average_delay: Some(7),
-            time_recorded: None,
             time_behind: None,
             local_time: WallTime::from_unix_secs(secs),
             end: Lsn::ZERO,
@@ -408,7 +406,7 @@ mod tests {
         set(UNRESTORED_LOG, 1, true);
         set(COMMIT_OVERHEAD, 1, false);
         let told = |watched: &Watched| -> Vec<u32> {
-            let told = watched.exceeded(&row(60), WallTime::from_unix_secs(60), Some(5));
+            let told = watched.exceeded(&row(60), Some(5));
             told.iter().map(|(message, ..)| message.number).collect()
         };
         assert_eq!(

@@ -17,7 +17,7 @@ pub use ast::*;
 pub use batch::{Batch, split_batches};
 pub use date::parse_datetime;
 pub use parser::{LISTENER_PORT_MAX, LISTENER_PORT_MIN, QUERY_OPERATORS_MAX, parse};
-pub use procedure::{Argument, Execute, Procedure};
+pub use procedure::{Argument, Execute, MonitorProcedure, Procedure};
 pub use render::render_error;
 pub use token::{BATCH_BYTES_MAX, IDENTIFIER_CHARS_MAX, is_reserved};
 

@@ -11,12 +11,18 @@ use crate::error::{Span, SqlError, msg};
 pub enum Procedure {
     /// `sp_readerrorlog` and `xp_readerrorlog`.
     ReadErrorLog,
-    MonitorUpdate,
-    MonitorResults,
-    MonitorAdd,
-    MonitorChange,
-    MonitorDrop,
-    MonitorHelp,
+    Monitor(MonitorProcedure),
+}
+
+/// A procedure of the database mirroring monitor, `sp_dbmmonitor…`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MonitorProcedure {
+    Update,
+    Results,
+    Add,
+    Change,
+    Drop,
+    Help,
     AlertChange,
     AlertDrop,
     AlertHelp,
@@ -112,31 +118,33 @@ const ALERT: &[Parameter] = &[required(DATABASE), int("@alert_id")];
 impl Procedure {
     /// The procedure of this name, in any case.
     pub fn named(name: &str) -> Option<Procedure> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "sp_readerrorlog" | "xp_readerrorlog" => Procedure::ReadErrorLog,
-            "sp_dbmmonitorupdate" => Procedure::MonitorUpdate,
-            "sp_dbmmonitorresults" => Procedure::MonitorResults,
-            "sp_dbmmonitoraddmonitoring" => Procedure::MonitorAdd,
-            "sp_dbmmonitorchangemonitoring" => Procedure::MonitorChange,
-            "sp_dbmmonitordropmonitoring" => Procedure::MonitorDrop,
-            "sp_dbmmonitorhelpmonitoring" => Procedure::MonitorHelp,
-            "sp_dbmmonitorchangealert" => Procedure::AlertChange,
-            "sp_dbmmonitordropalert" => Procedure::AlertDrop,
-            "sp_dbmmonitorhelpalert" => Procedure::AlertHelp,
+        Some(Procedure::Monitor(match name.to_ascii_lowercase().as_str() {
+            "sp_readerrorlog" | "xp_readerrorlog" => return Some(Procedure::ReadErrorLog),
+            "sp_dbmmonitorupdate" => MonitorProcedure::Update,
+            "sp_dbmmonitorresults" => MonitorProcedure::Results,
+            "sp_dbmmonitoraddmonitoring" => MonitorProcedure::Add,
+            "sp_dbmmonitorchangemonitoring" => MonitorProcedure::Change,
+            "sp_dbmmonitordropmonitoring" => MonitorProcedure::Drop,
+            "sp_dbmmonitorhelpmonitoring" => MonitorProcedure::Help,
+            "sp_dbmmonitorchangealert" => MonitorProcedure::AlertChange,
+            "sp_dbmmonitordropalert" => MonitorProcedure::AlertDrop,
+            "sp_dbmmonitorhelpalert" => MonitorProcedure::AlertHelp,
             _ => return None,
-        })
+        }))
     }
 
     const fn parameters(self) -> &'static [Parameter] {
-        match self {
-            Procedure::ReadErrorLog => ERROR_LOG,
-            Procedure::MonitorUpdate => &[DATABASE],
-            Procedure::MonitorResults => RESULTS,
-            Procedure::MonitorAdd => ADD,
-            Procedure::MonitorChange => CHANGE,
-            Procedure::MonitorDrop | Procedure::MonitorHelp => &[],
-            Procedure::AlertChange => ALERT_CHANGE,
-            Procedure::AlertDrop | Procedure::AlertHelp => ALERT,
+        let Procedure::Monitor(procedure) = self else {
+            return ERROR_LOG;
+        };
+        match procedure {
+            MonitorProcedure::Update => &[DATABASE],
+            MonitorProcedure::Results => RESULTS,
+            MonitorProcedure::Add => ADD,
+            MonitorProcedure::Change => CHANGE,
+            MonitorProcedure::Drop | MonitorProcedure::Help => &[],
+            MonitorProcedure::AlertChange => ALERT_CHANGE,
+            MonitorProcedure::AlertDrop | MonitorProcedure::AlertHelp => ALERT,
         }
     }
 

@@ -7,7 +7,7 @@ mod monitor;
 
 use super::Instance;
 use super::batch::{Outcome, StatementResult};
-use crate::error::msg;
+use crate::error::{SqlError, msg};
 use crate::tsql::{Execute, Procedure};
 use crate::types::{ConnectionId, ReplyItem, Value};
 
@@ -18,25 +18,29 @@ pub const MSDB: &str = "msdb";
 
 impl Instance {
     pub(super) fn execute_procedure(&mut self, connection: ConnectionId, call: &Execute) -> StatementResult {
-        let login = self.caller(connection).to_owned();
-        if !self.catalog.is_sysadmin(&login) {
-            return Err(match call.procedure {
-                Procedure::ReadErrorLog => msg::EXECUTE_DENIED.with(&[&call.name]),
-                _ => msg::SYSADMIN_ONLY.with(&[&call.name]),
-            });
+        let is_admin = self.catalog.is_sysadmin(self.caller(connection));
+        match call.procedure {
+            Procedure::ReadErrorLog if is_admin => self.read_error_log(&call.arguments),
+            Procedure::ReadErrorLog => Err(msg::EXECUTE_DENIED.with(&[&call.name])),
+            Procedure::Monitor(_) if !is_admin => Err(msg::SYSADMIN_ONLY.with(&[&call.name])),
+            Procedure::Monitor(procedure) => {
+                self.check_in_msdb(connection, call)?;
+                self.monitor_procedure(procedure, call)
+            }
         }
-        if call.procedure == Procedure::ReadErrorLog {
-            return self.read_error_log(&call.arguments);
-        }
+    }
+
+    /// The procedures of the monitor are called in `msdb` (40520): the database that is named, or the one in use.
+    fn check_in_msdb(&self, connection: ConnectionId, call: &Execute) -> Result<(), SqlError> {
         let current = self.clients.get(&connection).and_then(|c| c.database.as_ref());
         let database = match &call.database {
             Some(name) => Some(name.as_str()),
             None => current.map(|d| d.as_str()),
         };
-        if !database.is_some_and(|d| d.eq_ignore_ascii_case(MSDB)) {
-            return Err(msg::MSDB_ONLY.with(&[&call.name]).at(call.name.span));
+        match database.is_some_and(|d| d.eq_ignore_ascii_case(MSDB)) {
+            true => Ok(()),
+            false => Err(msg::MSDB_ONLY.with(&[&call.name]).at(call.name.span)),
         }
-        self.monitor_procedure(call)
     }
 }
 

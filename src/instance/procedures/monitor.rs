@@ -10,7 +10,7 @@ use crate::instance::monitor::{
     OLDEST_UNSENT, PERIOD_MINUTES, PERIOD_MINUTES_MAX, RETENTION, Status, Threshold,
 };
 use crate::instance::views::Table;
-use crate::tsql::{Argument, Execute, Procedure};
+use crate::tsql::{Argument, Execute, MonitorProcedure};
 use crate::types::{DatabaseName, Lsn, PartnerRole, Value};
 
 const RESULT_COLUMNS: [&str; 15] = [
@@ -38,24 +38,28 @@ enum Wanted {
 }
 
 impl Instance {
-    pub(super) fn monitor_procedure(&mut self, call: &Execute) -> StatementResult {
+    pub(super) fn monitor_procedure(
+        &mut self,
+        procedure: MonitorProcedure,
+        call: &Execute,
+    ) -> StatementResult {
         let mut arguments = call.arguments.iter();
         let mut next = || arguments.next().unwrap_or(&Argument::Absent);
-        match call.procedure {
-            Procedure::MonitorUpdate => {
+        match procedure {
+            MonitorProcedure::Update => {
                 let database = self.mirrored(next())?;
                 self.update_monitor(database.as_ref());
                 Ok(Outcome::Done)
             }
-            Procedure::MonitorResults => {
+            MonitorProcedure::Results => {
                 let (database, mode, update) = (next(), next(), next());
                 self.monitor_results(call, database, mode, update)
             }
-            Procedure::MonitorAdd => {
+            MonitorProcedure::Add => {
                 let period = next().int().unwrap_or(PERIOD_MINUTES);
                 self.set_monitor_period(period, "@update_period")
             }
-            Procedure::MonitorChange => match (next().int(), next().int()) {
+            MonitorProcedure::Change => match (next().int(), next().int()) {
                 (Some(1), Some(period)) if self.monitor.period().is_some() => {
                     self.set_monitor_period(period, "@value")
                 }
@@ -66,22 +70,22 @@ impl Instance {
                     (1, 1),
                 )),
             },
-            Procedure::MonitorDrop => match self.monitor.drop_job() {
+            MonitorProcedure::Drop => match self.monitor.drop_job() {
                 true => Ok(Outcome::Done),
                 false => Err(msg::MONITOR_NO_JOB.with(&[&call.name])),
             },
-            Procedure::MonitorHelp => {
+            MonitorProcedure::Help => {
                 let period = self.monitor.period();
                 answer(
                     &["update_period"],
                     period.into_iter().map(|p| vec![p.into()]).collect(),
                 )
             }
-            Procedure::AlertChange => {
+            MonitorProcedure::AlertChange => {
                 let (database, alert, value, enabled) = (next(), next(), next(), next());
                 self.change_alert(database, alert, value, enabled)
             }
-            Procedure::AlertDrop => {
+            MonitorProcedure::AlertDrop => {
                 let (database, alert) = (next(), next());
                 let (database, alerts) = (self.mirrored(database)?, alerts(alert, RETENTION)?);
                 for alert in alerts {
@@ -91,7 +95,7 @@ impl Instance {
                 }
                 Ok(Outcome::Done)
             }
-            Procedure::AlertHelp => {
+            MonitorProcedure::AlertHelp => {
                 let (database, alert) = (next(), next());
                 // All of them are the warnings alone.
                 let (database, alerts) = (self.mirrored(database)?, alerts(alert, RETENTION - 1)?);
@@ -105,7 +109,6 @@ impl Instance {
                 };
                 answer(&["alert_id", "threshold", "enabled"], alerts.map(row).collect())
             }
-            Procedure::ReadErrorLog => Err(msg::NOT_SUPPORTED.with(&[&call.name])),
         }
     }
 
@@ -240,7 +243,7 @@ impl Instance {
                 s.recovery_rate.into(),
                 s.transaction_delay.into(),
                 s.transactions_per_sec.into(),
-                s.time_recorded.map(|t| t.to_string()).into(),
+                s.time_recorded().map(|t| t.to_string()).into(),
                 lsn(s.end),
                 lsn(s.failover_lsn),
                 s.local_time.to_string().into(),
@@ -286,7 +289,7 @@ fn result_row(name: &DatabaseName, s: &Status) -> Vec<Value> {
         s.transaction_delay.into(),
         s.transactions_per_sec.into(),
         s.average_delay.into(),
-        time(s.time_recorded),
+        time(s.time_recorded()),
         time(s.time_behind),
         time(Some(s.local_time)),
     ]

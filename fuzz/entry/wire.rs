@@ -10,7 +10,7 @@ use mirrorlab::wire::frame::{
     FLAG_SEALED, FrameHeader, HEADER_BYTES, HEADER_CHECKED_BYTES, LOGIN_PAYLOAD_BYTES_MAX, put_frame,
 };
 use mirrorlab::wire::login::{AlgorithmCode, Arbitration, AuthMethod, LevelCode, LoginMessage, Offer};
-use mirrorlab::wire::mirroring::{Body, Message};
+use mirrorlab::wire::mirroring::{Body, Message, MessageError};
 use mirrorlab::wire::{DecodeError, FrameDecoder, FrameType, Protocol};
 
 use super::{Seed, samples, seed};
@@ -228,7 +228,17 @@ pub fn session_message_seeds() -> Vec<Seed> {
     let frame = samples::block(40).encode().to_vec();
     bodies.push(("block_compressed".into(), Body::Block { frame }));
     let of = |(name, body)| seed(name, message(body).encode().expect("it fits"));
-    bodies.into_iter().map(of).collect()
+    let seeds: Vec<Seed> = bodies.into_iter().map(of).collect();
+    // Of every kind there is: a message that ends behind its kind is no message of an unknown one.
+    let mut bare = message(Body::Removed).encode().expect("it fits");
+    let at = bare.len() - 1;
+    for kind in 0..=u8::MAX {
+        bare[at] = kind;
+        let known = !matches!(Message::decode(&bare), Err(MessageError::Unknown { .. }));
+        let seeded = seeds.iter().any(|(_, bytes)| bytes[at] == kind);
+        assert_eq!(known, seeded, "kind {kind} of session messages");
+    }
+    seeds
 }
 
 const SECRET: [u8; SECRET_BYTES] = [3; SECRET_BYTES];

@@ -446,7 +446,8 @@ impl<F: DiskFile> PageFile<F> {
     }
 
     fn write_journalled(&self, images: &BTreeMap<u32, Image>) -> io::Result<()> {
-        let length = self.file.len()? / BYTES;
+        // A growth that was cut short, by a crash or a full disk, may have left half a page: the journal ends behind it.
+        let length = self.file.len()?.div_ceil(BYTES);
         let needed = self.uses.len() as u64 + images.len() as u64 + 1;
         let pages = match needed > length {
             true => needed.max(length + GROWTH_PAGES),

@@ -565,27 +565,94 @@ struct Confirmed {
     start: u64,
 }
 
+/// The power is lost again and again, at times in the middle of what the open after the last loss makes good.
 #[test]
 fn no_crash_loses_what_was_confirmed() {
     for seed in 0..400 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let disk = MemoryDisk::default();
-        disk.lose_power_after(1 + rng.next_u64() % 160);
-        let (confirmed, begun) = work_until_power_loss(&disk, &mut rng);
-        assert!(disk.has_lost_power(), "seed {seed}: the power stayed on");
-        let after = disk.after_power_loss(|| rng.next_u32() & 1 == 0);
-        check(&after, &confirmed, &begun, seed);
+        let mut disk = MemoryDisk::default();
+        let mut found = Confirmed::default();
+        for crash in 0..4 {
+            let soon = crash > 0 && rng.next_u32() & 1 == 0;
+            disk.lose_power_after(1 + rng.next_u64() % if soon { 12 } else { 160 });
+            let (confirmed, begun) = work_until_power_loss(&disk, &mut rng, found, crash * 1000);
+            assert!(
+                disk.has_lost_power(),
+                "seed {seed}, crash {crash}: the power stayed on"
+            );
+            disk = disk.after_power_loss(|| rng.next_u32() & 1 == 0);
+            // Nothing is in flight: this is a copy, and what the open makes good there is to be made good again.
+            let copy = disk.after_power_loss(|| true);
+            found = check(&copy, &confirmed, &begun, seed);
+        }
     }
 }
 
+/// Two pages get rows, as the `n`th change.
+fn two_pages(n: i64) -> DiskRequest {
+    change(vec![row(2, n), row(100, n)], 5 + n.cast_unsigned())
+}
+
+/// A full disk, or a crash, leaves half a page at the end of a file that was to grow. What is written then is as safe.
+#[test]
+fn a_change_after_a_growth_that_was_cut_short_is_all_or_nothing() {
+    let (mut halves, mut old, mut new) = (0, 0, 0);
+    for seed in 0..40 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let disk = MemoryDisk::default();
+        let (mut store, _) = open(&disk);
+        done(&mut store, create(0));
+        match seed % 2 {
+            0 => disk.fill_up(true),
+            // The journal is written and not synced.
+            _ => disk.lose_power_after(2),
+        }
+        assert!(store.carry_out(two_pages(1)).is_err());
+        let disk = disk.after_power_loss(|| seed % 2 == 0 || rng.next_u32() & 1 == 0);
+        halves += usize::from(!disk.length("sales.mdf").is_multiple_of(page::PAGE_BYTES));
+        for operations in 1.. {
+            let disk = disk.after_power_loss(|| true);
+            let (mut store, _) = open(&disk);
+            let before = image(&mut store).unwrap();
+            assert_eq!(before.rows.len(), 1, "seed {seed}");
+            disk.lose_power_after(operations);
+            let result = store.carry_out(two_pages(2));
+            if !disk.has_lost_power() {
+                assert_eq!(result, Ok(DiskReply::Done));
+                break;
+            }
+            let disk = disk.after_power_loss(|| rng.next_u32() & 1 == 0);
+            let found = image(&mut open(&disk).0).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+            assert_eq!(found.damaged, vec![], "seed {seed}, {operations} operations");
+            match found == before {
+                true => old += 1,
+                false => {
+                    let rows = [(1, 10), (2, 2), (100, 2)].map(|(key, value)| ("t".to_owned(), key, value));
+                    assert_eq!((found.applied, found.rows), (Lsn::new(7), rows.to_vec()));
+                    new += 1;
+                }
+            }
+        }
+    }
+    assert!(halves > 20 && old > 40 && new > 40, "{halves} {old} {new}");
+}
+
 /// Issue requests until one fails. What was confirmed, and what the failed request would have made of it.
-fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed, Confirmed) {
-    let mut confirmed = Confirmed::default();
-    let mut begun = Confirmed::default();
+fn work_until_power_loss(
+    disk: &MemoryDisk,
+    rng: &mut ChaCha8Rng,
+    found: Confirmed,
+    first: u64,
+) -> (Confirmed, Confirmed) {
+    let mut confirmed = found.clone();
+    let mut begun = found;
     let Ok((mut store, _)) = Store::open(disk.clone()) else {
         return (confirmed, begun);
     };
-    for step in 0..u64::MAX {
+    if begun.created && image(&mut store).is_err() {
+        return (confirmed, begun);
+    }
+    for step in first..u64::MAX {
         let request = if !confirmed.created {
             begun.created = true;
             begun.rows.insert(1, 10);
@@ -620,17 +687,13 @@ fn work_until_power_loss(disk: &MemoryDisk, rng: &mut ChaCha8Rng) -> (Confirmed,
         if store.carry_out(request).is_err() {
             break;
         }
-        confirmed = Confirmed {
-            master: begun.master.clone(),
-            log: begun.log.clone(),
-            rows: begun.rows.clone(),
-            ..begun
-        };
+        confirmed = begun.clone();
     }
     (confirmed, begun)
 }
 
-fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64) {
+/// What is found is what was confirmed, or what was begun.
+fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64) -> Confirmed {
     let (mut store, entries) = Store::open(disk.clone()).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     let entries: BTreeMap<String, u64> = entries
         .into_iter()
@@ -640,6 +703,10 @@ fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64)
         entries == confirmed.master || entries == begun.master,
         "seed {seed}: {entries:?}"
     );
+    let mut found = Confirmed {
+        master: entries,
+        ..Confirmed::default()
+    };
     match image(&mut store) {
         Ok(image) => {
             let start = image.log_start.get();
@@ -660,6 +727,9 @@ fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64)
                 applied == confirmed.applied && rows == confirmed.rows || rows == begun.rows,
                 "seed {seed}: rows {rows:?}"
             );
+            found.created = true;
+            found.log.clone_from(&confirmed.log);
+            (found.applied, found.rows, found.start) = (applied, rows, start);
         }
         Err(error) => {
             assert!(!confirmed.created, "seed {seed}: {error}");
@@ -674,6 +744,7 @@ fn check(disk: &MemoryDisk, confirmed: &Confirmed, begun: &Confirmed, seed: u64)
     // Whatever the crash left, the instance goes on.
     done(&mut store, create(0));
     done(&mut store, append(0, b"next"));
+    found
 }
 
 #[test]

@@ -178,8 +178,8 @@ impl Rows {
     /// Keys and values, in order, of the page of this range.
     pub fn of(&self, range: i64) -> impl Iterator<Item = (i64, i64)> + '_ {
         let first = range.saturating_mul(ROWS_PER_PAGE);
-        let rows = (first..).zip(self.0.iter());
-        rows.filter_map(|(key, value)| Some((key, (*value)?)))
+        let rows = (0i64..).zip(self.0.iter());
+        rows.filter_map(move |(slot, value)| Some((first.saturating_add(slot), (*value)?)))
     }
 }
 
@@ -253,6 +253,7 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::PageKey;
 
     #[test]
     fn rows_come_back_and_every_flipped_bit_is_found() {
@@ -266,6 +267,24 @@ mod tests {
             let mut rotten = image.clone();
             rotten[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(read_data(&rotten[..], 12, 3, -1), Err(PageError::Checksum));
+        }
+    }
+
+    #[test]
+    fn the_first_key_and_the_last_have_pages() {
+        for (key, neighbour) in [(i64::MIN, i64::MIN + 63), (i64::MAX, i64::MAX - 63)] {
+            let page = PageKey::of("t", key);
+            assert_eq!(page, PageKey::of("t", neighbour));
+            let mut rows = Rows::default();
+            rows.set(key, Some(1));
+            rows.set(neighbour, Some(2));
+            let mut expected = [(key, 1), (neighbour, 2)];
+            expected.sort_unstable();
+            assert_eq!(rows.of(page.range).collect::<Vec<_>>(), expected);
+            assert_eq!(
+                (*page.keys().start(), *page.keys().end()),
+                (expected[0].0, expected[1].0)
+            );
         }
     }
 

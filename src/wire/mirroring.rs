@@ -9,9 +9,9 @@ mod kind;
 mod reader;
 mod writer;
 
-use reader::Reader;
+pub(in crate::wire) use reader::Reader;
 use thiserror::Error;
-use writer::Writer;
+pub(in crate::wire) use writer::Writer;
 
 use super::pages::PageMessage;
 use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RecoveryPath, RoleSequence, Safety, ServerAddress};
@@ -340,7 +340,7 @@ impl Message {
     }
 }
 
-fn limit(what: &'static str, length: usize, limit: usize) -> Result<(), MessageError> {
+pub(in crate::wire) fn limit(what: &'static str, length: usize, limit: usize) -> Result<(), MessageError> {
     if length > limit {
         return Err(MessageError::TooLong { what, length, limit });
     }

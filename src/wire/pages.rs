@@ -4,7 +4,7 @@
 //! the bytes of the file: those carry a number and a checksum of their own. Source: what is said is documented, *Automatic
 //! Page Repair*; the bytes are ours.
 
-use super::mirroring::{MessageError, TEXT_BYTES_MAX};
+use super::mirroring::{MessageError, Reader, Writer, limit};
 use crate::types::{Lsn, PageKey, ROWS_PER_PAGE};
 
 /// The largest number of rows on a page.
@@ -29,100 +29,68 @@ pub enum PageMessage {
 
 impl PageMessage {
     /// Appends the bytes of this message. Fails with `TooLong` for a name or rows beyond their limits.
-    pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), MessageError> {
+    pub(super) fn write(&self, to: &mut Writer) -> Result<(), MessageError> {
         match self {
             PageMessage::Request { request, page, at } => {
-                out.push(1);
-                out.extend(request.to_le_bytes());
-                let length = within("a text", page.table.len(), TEXT_BYTES_MAX)?;
-                out.extend(length.to_le_bytes());
-                out.extend(page.table.as_bytes());
-                out.extend(page.range.to_le_bytes());
-                out.extend(at.get().to_le_bytes());
+                to.u8(1);
+                to.u64(*request);
+                to.text(&page.table)?;
+                to.i64(page.range);
+                to.u64(at.get());
             }
             PageMessage::Image { request, lsn, rows } => {
-                out.push(2);
-                out.extend(request.to_le_bytes());
-                out.extend(lsn.get().to_le_bytes());
-                out.extend(within("a page", rows.len(), ROWS_MAX)?.to_le_bytes());
+                to.u8(2);
+                to.u64(*request);
+                to.u64(lsn.get());
+                limit("a page", rows.len(), ROWS_MAX)?;
+                to.u16(rows.len() as u16);
                 for (key, value) in rows {
-                    out.extend(key.to_le_bytes());
-                    out.extend(value.to_le_bytes());
+                    to.i64(*key);
+                    to.i64(*value);
                 }
             }
             PageMessage::Failed { request } => {
-                out.push(3);
-                out.extend(request.to_le_bytes());
+                to.u8(3);
+                to.u64(*request);
             }
             PageMessage::AllHere { suspend_sequence } => {
-                out.push(4);
-                out.extend(suspend_sequence.to_le_bytes());
+                to.u8(4);
+                to.u32(*suspend_sequence);
             }
         }
         Ok(())
     }
 
-    /// Reads a message that fills `bytes`. Never panics; allocates no more than a page.
-    pub fn decode(mut bytes: &[u8]) -> Result<Self, MessageError> {
-        let rest = &mut bytes;
-        let [kind] = take(rest)?;
-        let message = match kind {
+    /// Reads a message. Never panics; allocates no more than a page.
+    pub(super) fn read(from: &mut Reader<'_>) -> Result<Self, MessageError> {
+        Ok(match from.u8()? {
             1 => PageMessage::Request {
-                request: u64::from_le_bytes(take(rest)?),
-                page: page(rest)?,
-                at: Lsn::new(u64::from_le_bytes(take(rest)?)),
+                request: from.u64()?,
+                page: PageKey {
+                    table: from.text()?,
+                    range: from.i64()?,
+                },
+                at: from.lsn()?,
             },
             2 => PageMessage::Image {
-                request: u64::from_le_bytes(take(rest)?),
-                lsn: Lsn::new(u64::from_le_bytes(take(rest)?)),
-                rows: rows(rest)?,
+                request: from.u64()?,
+                lsn: from.lsn()?,
+                rows: rows(from)?,
             },
-            3 => PageMessage::Failed {
-                request: u64::from_le_bytes(take(rest)?),
-            },
+            3 => PageMessage::Failed { request: from.u64()? },
             4 => PageMessage::AllHere {
-                suspend_sequence: u32::from_le_bytes(take(rest)?),
+                suspend_sequence: from.u32()?,
             },
             value => {
                 let what = "message about a page";
                 return Err(MessageError::Unknown { what, value });
             }
-        };
-        match rest.len() {
-            0 => Ok(message),
-            extra => Err(MessageError::Trailing(extra)),
-        }
+        })
     }
 }
 
-fn page(rest: &mut &[u8]) -> Result<PageKey, MessageError> {
-    let length = usize::from(u16::from_le_bytes(take(rest)?));
-    within("a text", length, TEXT_BYTES_MAX)?;
-    let (text, after) = rest.split_at_checked(length).ok_or(MessageError::Short)?;
-    *rest = after;
-    let table = std::str::from_utf8(text)
-        .map_err(|_| MessageError::Text)?
-        .to_owned();
-    let range = i64::from_le_bytes(take(rest)?);
-    Ok(PageKey { table, range })
-}
-
-fn rows(rest: &mut &[u8]) -> Result<Vec<(i64, i64)>, MessageError> {
-    let count = usize::from(u16::from_le_bytes(take(rest)?));
-    within("a page", count, ROWS_MAX)?;
-    let row = |_| Ok((i64::from_le_bytes(take(rest)?), i64::from_le_bytes(take(rest)?)));
-    (0..count).map(row).collect()
-}
-
-fn within(what: &'static str, length: usize, limit: usize) -> Result<u16, MessageError> {
-    match u16::try_from(length) {
-        Ok(short) if length <= limit => Ok(short),
-        _ => Err(MessageError::TooLong { what, length, limit }),
-    }
-}
-
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], MessageError> {
-    let (head, after) = rest.split_first_chunk().ok_or(MessageError::Short)?;
-    *rest = after;
-    Ok(*head)
+fn rows(from: &mut Reader<'_>) -> Result<Vec<(i64, i64)>, MessageError> {
+    let count = usize::from(from.u16()?);
+    limit("a page", count, ROWS_MAX)?;
+    (0..count).map(|_| Ok((from.i64()?, from.i64()?))).collect()
 }

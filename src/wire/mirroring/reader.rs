@@ -10,7 +10,7 @@ use crate::types::{
 use crate::wire::compression;
 use crate::wire::pages::PageMessage;
 
-pub(super) struct Reader<'a> {
+pub(in crate::wire) struct Reader<'a> {
     pub(super) rest: &'a [u8],
 }
 
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
                 }
             }
             kind::DISCARDED => Body::Discarded { to: self.lsn()? },
-            kind::PAGE => Body::Page(PageMessage::decode(std::mem::take(&mut self.rest))?),
+            kind::PAGE => Body::Page(PageMessage::read(self)?),
             kind::HARDENED_UP_TO => Body::HardenedUpTo { lsn: self.lsn()? },
             kind::REDONE_UP_TO => Body::RedoneUpTo { lsn: self.lsn()? },
             kind::SYNCHRONIZE => Body::Synchronize { at: self.lsn()? },
@@ -252,7 +252,7 @@ impl<'a> Reader<'a> {
         self.text()?.parse().map_err(|_| MessageError::Address)
     }
 
-    pub(super) fn text(&mut self) -> Result<String, MessageError> {
+    pub(in crate::wire) fn text(&mut self) -> Result<String, MessageError> {
         let length = usize::from(self.u16()?);
         limit("a text", length, TEXT_BYTES_MAX)?;
         let bytes = self.take(length)?;
@@ -265,24 +265,28 @@ impl<'a> Reader<'a> {
         self.array().map(Guid::from_bytes)
     }
 
-    fn lsn(&mut self) -> Result<Lsn, MessageError> {
+    pub(in crate::wire) fn lsn(&mut self) -> Result<Lsn, MessageError> {
         self.u64().map(Lsn::new)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, MessageError> {
+    pub(in crate::wire) fn u8(&mut self) -> Result<u8, MessageError> {
         self.array::<1>().map(|[byte]| byte)
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, MessageError> {
+    pub(in crate::wire) fn u16(&mut self) -> Result<u16, MessageError> {
         self.array().map(u16::from_le_bytes)
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, MessageError> {
+    pub(in crate::wire) fn u32(&mut self) -> Result<u32, MessageError> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, MessageError> {
+    pub(in crate::wire) fn u64(&mut self) -> Result<u64, MessageError> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    pub(in crate::wire) fn i64(&mut self) -> Result<i64, MessageError> {
+        self.array().map(i64::from_le_bytes)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], MessageError> {

@@ -8,7 +8,7 @@ use crate::types::{Lsn, PartnerRole, RecoveryPath, STEPS_MAX, Safety};
 use crate::wire::compression::{self, Packed};
 
 #[derive(Default)]
-pub(super) struct Writer {
+pub(in crate::wire) struct Writer {
     pub(super) out: Vec<u8>,
 }
 
@@ -77,7 +77,7 @@ impl Writer {
             Body::Discarded { to } => self.tagged_lsn(kind::DISCARDED, *to),
             Body::Page(page) => {
                 self.u8(kind::PAGE);
-                page.encode(&mut self.out)?;
+                page.write(self)?;
             }
             Body::HardenedUpTo { lsn } => self.tagged_lsn(kind::HARDENED_UP_TO, *lsn),
             Body::RedoneUpTo { lsn } => self.tagged_lsn(kind::REDONE_UP_TO, *lsn),
@@ -209,7 +209,7 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn text(&mut self, text: &str) -> Result<(), MessageError> {
+    pub(in crate::wire) fn text(&mut self, text: &str) -> Result<(), MessageError> {
         limit("a text", text.len(), TEXT_BYTES_MAX)?;
         self.u16(text.len() as u16);
         self.bytes(text.as_bytes());
@@ -244,19 +244,23 @@ impl Writer {
         self.u8(u8::from(value));
     }
 
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(in crate::wire) fn u8(&mut self, value: u8) {
         self.out.push(value);
     }
 
-    pub(super) fn u16(&mut self, value: u16) {
+    pub(in crate::wire) fn u16(&mut self, value: u16) {
         self.bytes(&value.to_le_bytes());
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(in crate::wire) fn u32(&mut self, value: u32) {
         self.bytes(&value.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(in crate::wire) fn u64(&mut self, value: u64) {
+        self.bytes(&value.to_le_bytes());
+    }
+
+    pub(in crate::wire) fn i64(&mut self, value: i64) {
         self.bytes(&value.to_le_bytes());
     }
 

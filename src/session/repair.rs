@@ -100,6 +100,12 @@ impl Repairs {
     }
 }
 
+/// Whether a page can hold these rows: keys of its range, ascending.
+fn are_rows_of(page: &PageKey, rows: &[(i64, i64)]) -> bool {
+    let keys = page.keys();
+    rows.iter().all(|(key, _)| keys.contains(key)) && rows.windows(2).all(|pair| pair[0].0 < pair[1].0)
+}
+
 impl Repair {
     const FOUND: Repair = Repair {
         attempts: 0,
@@ -176,6 +182,11 @@ impl Partner {
                     return;
                 };
                 let page = page.clone();
+                if !are_rows_of(&page, &rows) {
+                    out.log(msg::UNEXPECTED_MESSAGE.with(&[&"Page", &self.record.partner]));
+                    self.note(format!("the partner sent other rows for the page {page}"), out);
+                    return self.fail_repair(&page, out);
+                }
                 repair.stage = RepairStage::Arrived((lsn, rows));
                 self.tell_repair(&page, RepairStatus::Received, out);
             }

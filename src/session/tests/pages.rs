@@ -1,8 +1,10 @@
 //! Damaged pages: who asks for them when, and what an interruption at every message and write leaves.
 
 use super::harness::{A, B, Trio, W};
-use crate::session::Command;
-use crate::types::MirroringState;
+use crate::session::{Command, PartnerInput};
+use crate::types::{MirroringState, PageKey};
+use crate::wire::mirroring::{Body, Message};
+use crate::wire::pages::PageMessage;
 
 const PM: usize = 0;
 
@@ -154,6 +156,37 @@ fn a_page_that_neither_has_fails_and_resume_comes_upon_it_again() {
     assert!(failures(&trio) > before, "{:#?}", trio.trace);
     assert_eq!(state(&trio, A), Some(MirroringState::Suspended));
     assert_eq!(trio.sides[A].done.last(), Some(&Ok(())));
+}
+
+#[test]
+fn rows_that_the_page_cannot_hold_are_refused() {
+    for rows in [
+        vec![(64, 1)],
+        vec![(-1, 1)],
+        vec![(2, 1), (1, 1)],
+        vec![(1, 1), (1, 1)],
+    ] {
+        let mut trio = started();
+        trio.damage_page(A);
+        let partner = trio.partner(A);
+        let (request, lsn) = (1, trio.sides[A].log.redone());
+        let message = Message {
+            session: partner.record().session,
+            role_sequence: partner.role_sequence(),
+            link: partner.my_link,
+            body: Body::Page(PageMessage::Image { request, lsn, rows }),
+        };
+        trio.input(A, PartnerInput::FromPartner(message));
+        assert!(says(&trio, "repair of t 0..63: Failed"), "{:#?}", trio.trace);
+        assert!(trio.sides[A].logged.iter().any(|line| line.number == 1434));
+        trio.drain();
+        assert!(trio.partner(A).has_damaged_pages());
+        // The next statement that wants the page has it asked for again.
+        let page = PageKey::of("t", 0);
+        trio.input(A, PartnerInput::PageWanted { page });
+        trio.drain();
+        trio.assert_healthy();
+    }
 }
 
 #[test]

@@ -232,6 +232,7 @@ impl Partner {
             timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
             suspended: false,
             suspend_sequence: 1,
+            suspended_here: false,
             configuration_sequence: 0,
             failover_lsn: Lsn::ZERO,
             synchronized: false,

@@ -439,7 +439,7 @@ impl Partner {
                 self.tell_witness(now, true, out);
             }
             (Pair::Established, Body::Configured { sequence }) => self.on_configured(now, sequence, out),
-            (Pair::Established, Body::Suspended { suspend_sequence }) => {
+            (Pair::Starting | Pair::Established, Body::Suspended { suspend_sequence }) => {
                 self.on_suspended_by_mirror(suspend_sequence, out);
             }
             (Pair::Established, Body::ResumeFrom { log: theirs }) => self.on_resume_from(theirs, log, out),

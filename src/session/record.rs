@@ -41,6 +41,8 @@ pub struct PartnerRecord {
     pub suspended: bool,
     /// Bumped with every change of `suspended`.
     pub suspend_sequence: u32,
+    /// The last change of `suspended` was made on this instance. What a principal suspends itself, no repair resumes.
+    pub suspended_here: bool,
     /// Bumped by the principal with every change of witness, safety or timeout.
     pub configuration_sequence: u32,
     pub failover_lsn: Lsn,
@@ -70,8 +72,9 @@ impl PartnerRecord {
         }
     }
 
-    /// Mirror: takes the principal's settings over, but for what is newer here. What it holds then decides whether it may
-    /// still call itself synchronized.
+    /// Mirror: takes the principal's settings over, but for what is newer here. A SUSPEND given here under the sequence of
+    /// a resumption stays: the principal, which hears of it, makes it the newer one. What the mirror holds then decides
+    /// whether it may still call itself synchronized.
     pub fn configure(&mut self, configuration: &Configuration) {
         self.configuration_sequence = configuration.sequence;
         self.witness = configuration.witness.clone();
@@ -80,15 +83,20 @@ impl PartnerRecord {
             self.safety = configuration.safety;
             self.safety_sequence = configuration.safety_sequence;
         }
-        if configuration.suspend_sequence >= self.suspend_sequence {
+        let (theirs, mine) = (configuration.suspend_sequence, self.suspend_sequence);
+        // Where no number is left above, the principal's word counts: a session must not rest for ever.
+        if theirs > mine || theirs == u32::MAX {
             self.suspended = configuration.suspended;
-            self.suspend_sequence = configuration.suspend_sequence;
+            self.suspend_sequence = theirs;
+            self.suspended_here = false;
+        } else if theirs == mine {
+            self.suspended |= configuration.suspended;
         }
         self.synchronized &= !self.suspended && self.safety == Safety::Full;
     }
 
     /// Principal: takes over what is newer at the mirror. Two that differ under one sequence come from a resume and a forced
-    /// service that did not know of each other: suspended wins, under a sequence above both.
+    /// service or a SUSPEND that did not know of each other: suspended wins, under a sequence above both.
     pub fn merge(&mut self, theirs: &Configuration) {
         let before = self.configuration();
         if theirs.safety_sequence > self.safety_sequence {
@@ -98,9 +106,11 @@ impl PartnerRecord {
         if theirs.suspend_sequence > self.suspend_sequence {
             self.suspended = theirs.suspended;
             self.suspend_sequence = theirs.suspend_sequence;
+            self.suspended_here = false;
         } else if theirs.suspend_sequence == self.suspend_sequence && theirs.suspended != self.suspended {
             self.suspended = true;
             self.suspend_sequence = self.suspend_sequence.saturating_add(1);
+            self.suspended_here = true;
         }
         if self.configuration() != before {
             self.configuration_sequence = self.configuration_sequence.saturating_add(1);
@@ -111,6 +121,7 @@ impl PartnerRecord {
     pub fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended;
         self.suspend_sequence = self.suspend_sequence.saturating_add(1);
+        self.suspended_here = true;
         self.configuration_sequence = self.configuration_sequence.saturating_add(1);
         self.synchronized &= !suspended;
     }

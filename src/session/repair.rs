@@ -31,15 +31,12 @@ pub type PageImage = (Lsn, Vec<(i64, i64)>);
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     pages: BTreeMap<PageKey, Repair>,
-    /// The suspension (by its sequence) that is a mirror's own, made for a repair; the principal knows it, too.
+    /// Mirror: the suspension (by its sequence) that is its own, made for a repair.
     suspension: Option<u32>,
-    /// Principal: the suspension (by its sequence) that was made here by SUSPEND. The mirror may have made one of its own
-    /// with the same sequence at the same time.
-    told: Option<u32>,
     /// Mirror: it has told that everything it asked for is here. Principal: it has been told so.
     all_here: Option<u32>,
-    /// Principal: the session is being resumed because the mirror has its pages.
-    resuming: bool,
+    /// Principal: the suspension (by its sequence) that is being ended because the mirror has its pages.
+    resuming: Option<u32>,
     asked: Vec<Asked>,
     last_request: u64,
 }
@@ -80,7 +77,7 @@ impl Repairs {
     pub fn start_over(&mut self) {
         self.asked.clear();
         self.all_here = None;
-        self.resuming = false;
+        self.resuming = None;
         for repair in self.pages.values_mut() {
             if !matches!(repair.stage, RepairStage::Restoring) {
                 *repair = Repair::FOUND;
@@ -204,10 +201,6 @@ impl Partner {
     }
 
     fn on_page_request(&mut self, asked: Asked, out: &mut Outbox) {
-        let told = self.repairs.told == Some(self.record.suspend_sequence);
-        if self.is_principal() && self.record.suspended && !told {
-            self.repairs.suspension = Some(self.record.suspend_sequence);
-        }
         if self.repairs.asked.len() >= ASKED_MAX {
             let request = asked.request;
             return self.to_partner(Body::Page(PageMessage::Failed { request }), out);
@@ -284,7 +277,7 @@ impl Partner {
             }
             return;
         }
-        if self.repairs.suspension != Some(self.record.suspend_sequence) {
+        if !self.may_be_resumed_for_repair() {
             return;
         }
         self.request_pages(log, out);
@@ -350,9 +343,8 @@ impl Partner {
             return;
         }
         self.repairs.all_here = None;
-        let own = self.record.suspend_sequence == sequence && self.repairs.told != Some(sequence);
-        if self.record.suspended && own {
-            self.repairs.resuming = true;
+        if self.record.suspend_sequence == sequence && self.may_be_resumed_for_repair() {
+            self.repairs.resuming = Some(sequence);
             let database = self.record.database.clone();
             let suspend_sequence = sequence;
             out.emit(SessionEvent::ResumedByRepair {
@@ -363,18 +355,18 @@ impl Partner {
         }
     }
 
-    /// Whether the session is being resumed for a repair; asked once.
+    /// Whether the present suspension is being ended for a repair; asked once.
     pub(super) fn take_resuming(&mut self) -> bool {
-        std::mem::take(&mut self.repairs.resuming)
+        self.repairs.resuming.take() == Some(self.record.suspend_sequence)
     }
 
-    /// SUSPEND is recorded under this sequence: no repair ends it.
-    pub(super) fn note_suspend(&mut self, suspend_sequence: u32) {
-        self.repairs.told = Some(suspend_sequence);
-    }
-
-    /// Whether the session is suspended by the mirror, for a repair, and by nobody else.
-    pub(super) fn is_suspended_for_repair(&self) -> bool {
-        self.record.suspended && self.repairs.suspension == Some(self.record.suspend_sequence)
+    /// Whether a repair may end the present suspension: to the mirror, if it made it for one; to the principal, if the
+    /// mirror made it. Both may have made one under the same sequence at the same time, the principal at a SUSPEND.
+    pub(super) fn may_be_resumed_for_repair(&self) -> bool {
+        let by_mirror = match self.is_principal() {
+            true => !self.record.suspended_here,
+            false => self.repairs.suspension == Some(self.record.suspend_sequence),
+        };
+        self.record.suspended && by_mirror
     }
 }

@@ -18,7 +18,7 @@ use crate::wire::mirroring::{Body, LogPosition};
 impl Partner {
     pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
         // What the mirror suspended for a repair would be resumed by itself; a SUSPEND makes it last.
-        if self.record.suspended && !self.is_suspended_for_repair() {
+        if self.record.suspended && !self.may_be_resumed_for_repair() {
             out.push(SessionOutput::CommandDone(Ok(())));
             return Ok(());
         }
@@ -34,7 +34,6 @@ impl Partner {
         self.begin_command(now, Kind::Suspend);
         let mut record = self.record.clone();
         record.suspend(true);
-        self.note_suspend(record.suspend_sequence);
         self.persist(record, Then::Suspended { by_mirror: false }, out);
         Ok(())
     }
@@ -71,13 +70,20 @@ impl Partner {
 
     /// Principal: the mirror suspended the session, and has recorded that it is not synchronized.
     pub(super) fn on_suspended_by_mirror(&mut self, suspend_sequence: u32, out: &mut Outbox) {
-        if suspend_sequence <= self.record.suspend_sequence {
+        let known = self.record.suspend_sequence;
+        if suspend_sequence < known || suspend_sequence == known && self.record.suspended {
             return self.send_configuration(out);
         }
         let mut record = self.record.clone();
-        record.suspended = true;
-        record.suspend_sequence = suspend_sequence;
-        record.configuration_sequence = record.configuration_sequence.saturating_add(1);
+        if suspend_sequence == known {
+            // SUSPEND was given there while the suspension before was ended here: suspended wins, above both.
+            record.suspend(true);
+        } else {
+            record.suspended = true;
+            record.suspend_sequence = suspend_sequence;
+            record.suspended_here = false;
+            record.configuration_sequence = record.configuration_sequence.saturating_add(1);
+        }
         self.persist(record, Then::Suspended { by_mirror: true }, out);
     }
 

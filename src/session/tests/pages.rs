@@ -88,29 +88,78 @@ fn a_mirror_suspends_the_session_and_has_it_resumed() {
     assert_eq!(trio.acknowledged(), 2);
 }
 
+fn assert_suspended(trio: &Trio) {
+    for side in [A, B] {
+        let suspended = Some(MirroringState::Suspended);
+        assert_eq!(state(trio, side), suspended, "{:#?}", trio.last_steps());
+    }
+}
+
+/// SUSPEND on either partner, before and after every message and every write of a repair.
 #[test]
 fn a_suspend_during_the_repair_lasts() {
+    let (mut points, mut repaired) = (0, 0);
     for of in [A, B] {
-        let mut trio = started();
-        trio.damage_page(B);
-        while !says(&trio, "alpha <- beta: Page(Request") {
-            assert!(trio.advance(), "{:#?}", trio.trace);
+        for moves in 0.. {
+            let mut trio = started();
+            trio.damage_page(B);
+            if !(0..moves).all(|_| trio.advance()) {
+                break;
+            }
+            points += 1;
+            trio.command(of, Command::Suspend);
+            trio.drain();
+            assert_eq!(trio.sides[of].done.last(), Some(&Ok(())), "{:#?}", trio.trace);
+            assert_suspended(&trio);
+            repaired += usize::from(!trio.partner(B).has_damaged_pages());
+            // Nor does it end when the partners meet anew.
+            trio.cut(PM, 0);
+            trio.calm();
+            assert_suspended(&trio);
+            assert!(trio.restore_to_full());
+            trio.drain();
+            trio.assert_healthy();
         }
-        trio.command(of, Command::Suspend);
-        trio.drain();
-        for side in [A, B] {
-            assert_eq!(
-                state(&trio, side),
-                Some(MirroringState::Suspended),
-                "{:#?}",
-                trio.trace
-            );
-        }
-        assert!(trio.partner(B).has_damaged_pages());
-        assert!(trio.restore_to_full());
-        trio.drain();
-        trio.assert_healthy();
     }
+    assert!(
+        points > 40 && repaired > 0 && repaired < points,
+        "{repaired} of {points}"
+    );
+}
+
+/// The link or a partner is lost at every message and write that follows a SUSPEND on the mirror, given as the repair ends
+/// its own.
+#[test]
+fn a_suspend_that_meets_the_resumption_outlives_the_link_and_the_partners() {
+    let mut points = 0;
+    for fault in 0..4 {
+        for moves in 0.. {
+            let mut trio = started();
+            trio.damage_page(B);
+            while !says(&trio, "beta <- alpha: Resume ") {
+                assert!(trio.advance(), "{:#?}", trio.trace);
+            }
+            trio.command(B, Command::Suspend);
+            trio.finish_task(B);
+            if !(0..moves).all(|_| trio.advance()) {
+                break;
+            }
+            points += 1;
+            match fault {
+                0 => trio.cut(PM, 0),
+                1 => trio.cut(PM, usize::MAX),
+                2 => trio.crash(A, 0),
+                _ => trio.crash(B, 0),
+            }
+            trio.drain();
+            trio.calm();
+            assert_suspended(&trio);
+            assert!(trio.restore_to_full());
+            trio.calm();
+            trio.assert_healthy();
+        }
+    }
+    assert!(points > 10, "{points} points");
 }
 
 #[test]
@@ -120,19 +169,46 @@ fn a_suspend_at_the_same_moment_lasts() {
     trio.damage_page(B);
     trio.command(A, Command::Suspend);
     trio.drain();
-    for side in [A, B] {
-        assert_eq!(
-            state(&trio, side),
-            Some(MirroringState::Suspended),
-            "{:#?}",
-            trio.trace
-        );
-    }
+    assert_suspended(&trio);
     assert_eq!(trio.sides[A].done.last(), Some(&Ok(())));
     assert!(!says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
     assert!(trio.restore_to_full());
     trio.drain();
     trio.assert_healthy();
+}
+
+/// As above, and the link is lost or the principal begins anew at every message and write that follows.
+#[test]
+fn a_suspend_at_the_same_moment_outlives_the_link_and_a_restart() {
+    let mut points = 0;
+    for fault in 0..3 {
+        for moves in 0.. {
+            let mut trio = started();
+            trio.damage_page(B);
+            trio.command(A, Command::Suspend);
+            trio.finish_task(A);
+            if !(0..moves).all(|_| trio.advance()) {
+                break;
+            }
+            points += 1;
+            match fault {
+                0 => trio.cut(PM, 0),
+                1 => trio.crash(A, 0),
+                _ => {
+                    trio.finish_task(B);
+                    trio.crash(A, usize::MAX);
+                }
+            }
+            trio.drain();
+            trio.calm();
+            assert_suspended(&trio);
+            assert!(!says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
+            assert!(trio.restore_to_full());
+            trio.calm();
+            trio.assert_healthy();
+        }
+    }
+    assert!(points > 20, "{points} points");
 }
 
 #[test]

@@ -3,9 +3,11 @@
 //! The *principal* asks while the session is SYNCHRONIZED (with SAFETY OFF, where it never is, while log flows), naming where
 //! its log is hardened to; the mirror answers once it has redone that. The page stays inaccessible until then, and the session
 //! as it is. The *mirror* suspends the session first, asks, and once every page is here has the session resumed; each page
-//! is put in place when redo has come to where the principal's copy stood, and the mirror calls itself synchronized and takes
-//! over only after that. It resumes what it suspended itself, and nothing else: a SUSPEND in between raises the sequence, and
-//! a restart forgets. Whatever is not in place when the link is lost is asked for again on the next one.
+//! is put in place when redo has come to where the principal's copy stood, and only after that the mirror calls itself
+//! synchronized, or lets service be forced on it. A failover that is under way when the damage is found goes on: the copy has
+//! every commit but for one page, which it then asks for as principal. A mirror resumes what it suspended itself, and nothing
+//! else: a SUSPEND in between raises the sequence, the principal's record says which suspension is its own, and a restart of
+//! the mirror forgets. Whatever is not in place when the link is lost is asked for again on the next one.
 //! Source: documented, *Automatic Page Repair*; who asks when under SAFETY OFF, and the retries, are ours.
 
 use std::collections::BTreeMap;

@@ -281,6 +281,20 @@ fn service_cannot_be_forced_on_a_mirror_whose_pages_are_damaged() {
     trio.assert_healthy();
 }
 
+#[test]
+fn a_failover_under_way_goes_on_and_the_new_principal_asks_for_the_page() {
+    let mut trio = started();
+    trio.crash(A, 0);
+    while trio.deliver(PM, 1) {}
+    trio.damage_page(B);
+    trio.drain();
+    assert!(trio.partner(B).is_serving(), "{:#?}", trio.trace);
+    assert!(trio.partner(B).has_damaged_pages());
+    trio.calm();
+    assert!(says(&trio, "alpha <- beta: Page(Request"), "{:#?}", trio.trace);
+    trio.assert_healthy();
+}
+
 /// A cut of the link, or a crash of any of the three, at every message and every write of a repair.
 #[test]
 fn an_interrupted_repair_is_begun_again() {

@@ -25,7 +25,8 @@ pub struct Change<'a> {
     /// Declarations, `name(key,value)`.
     pub created: Vec<&'a str>,
     pub dropped: Vec<&'a str>,
-    /// By page: keys and what they become.
+    /// By page: keys and what they become. Pages of a table that there is not are left out, here and below, as they are
+    /// where rows are held in memory: its creation was undone.
     pub rows: BTreeMap<PageKey, Vec<(i64, Option<i64>)>>,
     /// Pages that get a whole new content.
     pub restored: BTreeMap<PageKey, Vec<(i64, i64)>>,
@@ -282,8 +283,11 @@ impl<F: DiskFile> PageFile<F> {
         images: &mut BTreeMap<u32, Image>,
         damaged: &mut Vec<DamagedPage>,
     ) -> Result<(), DiskError> {
+        let Some(table) = self.table(&key.table) else {
+            return Ok(());
+        };
         let (number, mut rows) = match self.find(key) {
-            None => (self.allocate(key), Rows::default()),
+            None => (self.allocate(table, key.range), Rows::default()),
             Some(number) => match self.read_page(number)? {
                 Ok(rows) => (number, rows),
                 Err(page) => {
@@ -306,7 +310,10 @@ impl<F: DiskFile> PageFile<F> {
         lsn: Lsn,
         images: &mut BTreeMap<u32, Image>,
     ) {
-        let number = self.find(key).unwrap_or_else(|| self.allocate(key));
+        let Some(table) = self.table(&key.table) else {
+            return;
+        };
+        let number = self.find(key).unwrap_or_else(|| self.allocate(table, key.range));
         let mut rows = Rows::default();
         keys.for_each(|(key, value)| rows.set(key, value));
         if let Use::Data { pending, .. } = &mut self.uses[number as usize] {
@@ -344,16 +351,13 @@ impl<F: DiskFile> PageFile<F> {
         self.data.get(&(of, key.range)).copied()
     }
 
-    fn allocate(&mut self, key: &PageKey) -> u32 {
-        let table = self
-            .table(&key.table)
-            .expect("a table is created before its rows");
+    fn allocate(&mut self, table: u32, range: i64) -> u32 {
         let number = self.take_page(Use::Data {
             table,
-            range: key.range,
+            range,
             pending: false,
         });
-        self.data.insert((table, key.range), number);
+        self.data.insert((table, range), number);
         number
     }
 
@@ -374,9 +378,7 @@ impl<F: DiskFile> PageFile<F> {
     /// Whether the list of tables changed.
     fn create_tables(&mut self, change: &Change<'_>) -> bool {
         let known = self.tables.len();
-        let of_rows = change.rows.keys().chain(change.restored.keys());
-        let names = of_rows.map(|key| key.table.as_str());
-        for declaration in change.created.iter().copied().chain(names) {
+        for declaration in change.created.iter().copied() {
             if self.table(&table_name(declaration).to_lowercase()).is_none() {
                 let number = self.tables.keys().last().map_or(1, |last| last + 1);
                 self.tables.insert(number, declaration.to_owned());

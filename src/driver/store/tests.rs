@@ -510,6 +510,28 @@ fn a_restored_page_has_its_new_content_and_what_waited_for_the_other_pages() {
 }
 
 #[test]
+fn a_page_of_a_table_that_is_gone_does_not_bring_it_back() {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    done(&mut store, create(0));
+    let page = PageKey::of("gone", 1);
+    let rows = vec![(1, 1)];
+    let database = sales();
+    done(&mut store, DiskRequest::RestorePage { database, page, rows });
+    let table = "gone".to_owned();
+    let of_it = RowChange { table, ..row(1, 1) };
+    done(&mut store, change(vec![of_it, row(2, 20)], 5));
+    let expected = image(&mut store).unwrap();
+    assert_eq!(expected.tables, ["t"]);
+    assert_eq!(
+        expected.rows,
+        [(1, 10), (2, 20)].map(|(k, v)| ("t".to_owned(), k, v))
+    );
+    drop(store);
+    assert_eq!(image(&mut open(&disk).0), Ok(expected));
+}
+
+#[test]
 fn tables_and_pages_beyond_one_map_come_back() {
     let disk = MemoryDisk::default();
     let (mut store, _) = open(&disk);
@@ -553,7 +575,7 @@ fn tables_and_pages_beyond_one_map_come_back() {
 }
 
 /// What the model of the crash test knows to be confirmed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Confirmed {
     master: BTreeMap<String, u64>,
     created: bool,

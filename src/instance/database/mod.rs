@@ -586,6 +586,7 @@ impl Instance {
                 to,
             },
         );
+        self.forget_pages_without_table(name);
     }
 
     pub(super) fn on_undone(&mut self, name: &DatabaseName) {

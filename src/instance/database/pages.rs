@@ -112,7 +112,9 @@ impl Instance {
         let Some(database) = self.database_mut(name) else {
             return;
         };
-        if database.pages.damaged.contains_key(&page.key) {
+        // Of a table whose creation was undone the disk may come upon a page until it has undone it, too.
+        let gone = !database.tables.exists(&page.key.table);
+        if gone || database.pages.damaged.contains_key(&page.key) {
             return;
         }
         let (number, key, error) = (page.page, page.key.clone(), page.error);
@@ -255,6 +257,23 @@ impl Instance {
         self.log_error(&msg::PAGE_REPAIRED.with(&[&damaged.page, name]));
         let restored = true;
         self.session_input(name, PartnerInput::PageRestored { page, restored });
+    }
+
+    /// Tables were undone: nothing of them is missing any more.
+    pub(super) fn forget_pages_without_table(&mut self, name: &DatabaseName) {
+        let Some(database) = self.database_mut(name) else {
+            return;
+        };
+        let damaged = database.pages.damaged.keys();
+        let gone = damaged.filter(|page| !database.tables.exists(&page.table));
+        for page in Vec::from_iter(gone.cloned()) {
+            if let Some(database) = self.database_mut(name) {
+                database.pages.damaged.remove(&page);
+                database.tables.open_page(&page);
+            }
+            let restored = true;
+            self.session_input(name, PartnerInput::PageRestored { page, restored });
+        }
     }
 
     /// The session tells how a repair stands.

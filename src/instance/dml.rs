@@ -1,8 +1,9 @@
 //! Statements that change rows, laid over a transaction. Pure: tables and transaction in, rows affected out.
 
-use super::database::tables::{Blocked, Declaration, Tables, Transaction};
+use super::database::tables::{Blocked, Tables, Transaction};
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::{CreateTable, Insert, KeyFilter, Name, NewValue, Statement, Update};
+use crate::types::Declaration;
 
 /// Carry out `statement` in `work`. Returns the number of rows affected.
 pub(super) fn change_rows(

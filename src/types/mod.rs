@@ -4,6 +4,7 @@
 
 mod address;
 mod change;
+mod declaration;
 mod event;
 mod held;
 mod id;
@@ -17,6 +18,7 @@ mod time;
 
 pub use address::{AddressError, ServerAddress};
 pub use change::RowChange;
+pub use declaration::Declaration;
 pub use event::{
     ClientEvent, ClosedBy, EndpointEvent, Event, InstanceEvent, LoginAudit, SessionEvent, Source, Stamped,
     SwitchKind, WorldEvent,

@@ -13,7 +13,7 @@ use super::disk_error;
 use super::page::{self, BOOT_PAGE, Image, Kind, MAP_INTERVAL, PAGE_BYTES, Rows, Use};
 use crate::driver::disk::{Disk, DiskFile};
 use crate::instance::io::DiskError;
-use crate::types::{DamagedPage, Lsn, PageError, PageKey};
+use crate::types::{DamagedPage, Declaration, Lsn, PageError, PageKey};
 
 const BYTES: u64 = PAGE_BYTES as u64;
 /// A file grows by this many pages at least.
@@ -22,7 +22,7 @@ const GROWTH_PAGES: u64 = 8;
 /// What to change in one go.
 #[derive(Debug, Default)]
 pub struct Change<'a> {
-    /// Declarations, `name(key,value)`.
+    /// Declarations in text form.
     pub created: Vec<&'a str>,
     pub dropped: Vec<&'a str>,
     /// By page: keys and what they become. Pages of a table that there is not are left out, here and below, as they are
@@ -98,7 +98,7 @@ impl<F: DiskFile> PageFile<F> {
         }
         let numbers = self.tables.iter();
         self.numbers = numbers
-            .map(|(number, text)| (table_name(text).to_lowercase(), *number))
+            .map(|(number, text)| (Declaration::name_of(text).to_lowercase(), *number))
             .collect();
     }
 
@@ -175,7 +175,10 @@ impl<F: DiskFile> PageFile<F> {
                 true => Err(PageError::RestorePending),
                 false => page::read_data(slice(bytes, number).unwrap_or_default(), number, table, range),
             };
-            let name = self.tables.get(&table).map_or("", |text| table_name(text));
+            let name = self
+                .tables
+                .get(&table)
+                .map_or("", |text| Declaration::name_of(text));
             match rows {
                 Ok(rows) => {
                     let rows = rows.of(range).map(|(key, value)| (name.to_owned(), key, value));
@@ -199,7 +202,10 @@ impl<F: DiskFile> PageFile<F> {
             unreachable!("only data pages are read after the open");
         };
         *pending = true;
-        let name = self.tables.get(table).map_or("", |text| table_name(text));
+        let name = self
+            .tables
+            .get(table)
+            .map_or("", |text| Declaration::name_of(text));
         DamagedPage {
             page: number,
             key: PageKey {
@@ -379,10 +385,13 @@ impl<F: DiskFile> PageFile<F> {
     fn create_tables(&mut self, change: &Change<'_>) -> bool {
         let known = self.tables.len();
         for declaration in change.created.iter().copied() {
-            if self.table(&table_name(declaration).to_lowercase()).is_none() {
+            if self
+                .table(&Declaration::name_of(declaration).to_lowercase())
+                .is_none()
+            {
                 let number = self.tables.keys().last().map_or(1, |last| last + 1);
                 self.tables.insert(number, declaration.to_owned());
-                let name = table_name(declaration).to_lowercase();
+                let name = Declaration::name_of(declaration).to_lowercase();
                 self.numbers.insert(name, number);
             }
         }
@@ -392,7 +401,7 @@ impl<F: DiskFile> PageFile<F> {
     fn drop_tables(&mut self, change: &Change<'_>) -> bool {
         let mut any = false;
         for declaration in &change.dropped {
-            let Some(number) = self.table(&table_name(declaration).to_lowercase()) else {
+            let Some(number) = self.table(&Declaration::name_of(declaration).to_lowercase()) else {
                 continue;
             };
             any = true;
@@ -515,11 +524,6 @@ fn journal_of(bytes: &[u8]) -> Option<&[u8]> {
 fn slice(bytes: &[u8], number: u32) -> Option<&[u8]> {
     let at = number as usize * PAGE_BYTES;
     bytes.get(at..at + PAGE_BYTES)
-}
-
-/// The table's name in a declaration.
-fn table_name(declaration: &str) -> &str {
-    declaration.rsplit_once('(').map_or(declaration, |(name, _)| name)
 }
 
 fn read_tables(mut list: &[u8]) -> Option<BTreeMap<u32, String>> {

@@ -10,41 +10,10 @@ mod pages;
 use std::collections::BTreeMap;
 
 use crate::error::{SqlError, msg};
-use crate::types::{Lsn, PageKey, RowChange};
+use crate::types::{Declaration, Lsn, PageKey, RowChange};
 
 fn fold(name: &str) -> String {
     name.to_lowercase()
-}
-
-/// A table's declaration: its name and its two columns. As text `name(key, value)`, which is how log, data file and
-/// backups carry it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Declaration {
-    pub name: String,
-    pub key: String,
-    pub value: String,
-}
-
-impl std::fmt::Display for Declaration {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}({},{})", self.name, self.key, self.value)
-    }
-}
-
-impl Declaration {
-    /// Reads the text form; a text without columns gets `id` and `value`.
-    pub fn parse(text: &str) -> Self {
-        let (name, columns) = text.rsplit_once('(').unwrap_or((text, "id,value)"));
-        let (key, value) = columns
-            .trim_end_matches(')')
-            .split_once(',')
-            .unwrap_or(("id", "value"));
-        Declaration {
-            name: name.to_owned(),
-            key: key.to_owned(),
-            value: value.to_owned(),
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +91,7 @@ impl Tables {
 
     /// Undo the creation of a table.
     pub fn remove_table(&mut self, declaration: &str) {
-        self.tables.remove(&fold(&Declaration::parse(declaration).name));
+        self.tables.remove(&fold(Declaration::name_of(declaration)));
     }
 
     fn set(&mut self, table: &str, key: i64, value: Option<i64>) {

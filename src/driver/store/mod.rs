@@ -6,6 +6,7 @@
 //! `DropDatabase` leaves the whole database or none. Whatever a successful reply confirms has been synced, except a
 //! `Redo` that is not `durable`. Source: ours.
 
+mod allocation;
 mod data_file;
 mod log_file;
 mod master_file;

@@ -6,9 +6,10 @@
 //! when the page is to be changed, is remembered as restore-pending: nothing is written to it but a whole new content.
 //! The other kinds of pages are held in memory, and damage to them is damage to the file. Source: ours.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 
+use super::allocation::Allocation;
 use super::disk_error;
 use super::page::{self, BOOT_PAGE, Image, Kind, MAP_INTERVAL, PAGE_BYTES, Rows, Use};
 use crate::driver::disk::{Disk, DiskFile};
@@ -49,11 +50,7 @@ pub struct Content {
 pub struct PageFile<F> {
     name: String,
     file: F,
-    /// By page number.
-    uses: Vec<Use>,
-    /// The data pages by table number and range.
-    data: BTreeMap<(u32, i64), u32>,
-    free: BTreeSet<u32>,
+    pages: Allocation,
     /// Declarations by number, and the numbers by table name in lower case.
     tables: BTreeMap<u32, String>,
     numbers: BTreeMap<String, u32>,
@@ -65,11 +62,7 @@ impl<F: DiskFile> PageFile<F> {
     pub fn create<D: Disk<File = F>>(disk: &D, name: &str) -> Result<Self, DiskError> {
         let file = disk.create(name).map_err(|e| disk_error("create", name, &e))?;
         let mut new = PageFile::new(name, file);
-        new.uses = vec![Use::Free; BOOT_PAGE as usize + 1];
-        for system in [page::HEADER_PAGE, 1, BOOT_PAGE] {
-            new.uses[system as usize] = Use::System;
-        }
-        new.index();
+        new.pages = Allocation::new();
         Ok(new)
     }
 
@@ -77,29 +70,11 @@ impl<F: DiskFile> PageFile<F> {
         PageFile {
             name: name.to_owned(),
             file,
-            uses: Vec::new(),
-            data: BTreeMap::new(),
-            free: BTreeSet::new(),
+            pages: Allocation::default(),
             tables: BTreeMap::new(),
             numbers: BTreeMap::new(),
             applied: Lsn::ZERO,
         }
-    }
-
-    /// What is found by: which data page holds what, which pages are free, and the numbers of the tables.
-    fn index(&mut self) {
-        (self.data, self.free) = (BTreeMap::new(), BTreeSet::new());
-        for (number, place) in (0..).zip(&self.uses) {
-            match place {
-                Use::Data { table, range, .. } => drop(self.data.insert((*table, *range), number)),
-                Use::Free => drop(self.free.insert(number)),
-                Use::System | Use::Catalog { .. } => {}
-            }
-        }
-        let numbers = self.tables.iter();
-        self.numbers = numbers
-            .map(|(number, text)| (Declaration::name_of(text).to_lowercase(), *number))
-            .collect();
     }
 
     pub fn open<D: Disk<File = F>>(disk: &D, name: &str) -> Result<(Self, Content), DiskError> {
@@ -111,7 +86,6 @@ impl<F: DiskFile> PageFile<F> {
         let damaged = |why: String| DiskError::Damaged(name.to_owned(), why);
         let mut open = PageFile::new(name, file);
         open.read_system(&bytes).map_err(damaged)?;
-        open.index();
         let content = open.read_rows(&bytes);
         Ok((open, content))
     }
@@ -139,20 +113,25 @@ impl<F: DiskFile> PageFile<F> {
         }
         let (applied, pages) = page::read_boot(read(BOOT_PAGE, Kind::Boot, "boot page")?);
         self.applied = applied;
+        let mut uses = Vec::new();
         for number in 0..pages {
             let map = match number % MAP_INTERVAL {
                 0 => read(number + 1, Kind::Map, "allocation page")?,
                 _ => slice(bytes, page::map_of(number)).unwrap_or_default(),
             };
-            self.uses
-                .push(page::read_map(map, (number % MAP_INTERVAL) as usize));
+            uses.push(page::read_map(map, (number % MAP_INTERVAL) as usize));
         }
+        self.pages = Allocation::of(uses);
         let mut list = Vec::new();
-        for number in self.catalog_pages() {
+        for number in self.pages.catalog() {
             let piece = read(number, Kind::Catalog, "list of tables")?;
             list.extend_from_slice(page::read_catalog(piece));
         }
         self.tables = read_tables(&list).ok_or("its list of tables cannot be read")?;
+        let numbers = self.tables.iter();
+        self.numbers = numbers
+            .map(|(number, text)| (Declaration::name_of(text).to_lowercase(), *number))
+            .collect();
         Ok(())
     }
 
@@ -162,12 +141,12 @@ impl<F: DiskFile> PageFile<F> {
             applied: self.applied,
             ..Content::default()
         };
-        for number in 0..self.pages() {
+        for number in 0..self.pages.count() {
             let Use::Data {
                 table,
                 range,
                 pending,
-            } = self.uses[number as usize]
+            } = self.pages.get(number)
             else {
                 continue;
             };
@@ -193,24 +172,19 @@ impl<F: DiskFile> PageFile<F> {
 
     /// The page is restore-pending from now on.
     fn damaged(&mut self, number: u32, error: PageError) -> DamagedPage {
-        let Use::Data {
-            table,
-            range,
-            pending,
-        } = &mut self.uses[number as usize]
-        else {
+        let Use::Data { table, range, .. } = self.pages.get(number) else {
             unreachable!("only data pages are read after the open");
         };
-        *pending = true;
+        self.pages.set_pending(number, true);
         let name = self
             .tables
-            .get(table)
+            .get(&table)
             .map_or("", |text| Declaration::name_of(text));
         DamagedPage {
             page: number,
             key: PageKey {
                 table: name.to_lowercase(),
-                range: *range,
+                range,
             },
             error,
         }
@@ -237,11 +211,11 @@ impl<F: DiskFile> PageFile<F> {
             self.write_catalog(change.applied, &mut images);
         }
         self.applied = change.applied;
-        self.write_maps(&mut images);
+        images.extend(self.pages.take_changed_maps(self.applied));
         if first {
             images.insert(page::HEADER_PAGE, page::header());
         }
-        images.insert(BOOT_PAGE, page::boot(self.applied, self.pages()));
+        images.insert(BOOT_PAGE, page::boot(self.applied, self.pages.count()));
         let written = match first {
             true => self.write_first(&images),
             false => self.write_journalled(&images),
@@ -268,7 +242,7 @@ impl<F: DiskFile> PageFile<F> {
             table,
             range,
             pending,
-        } = self.uses[number as usize]
+        } = self.pages.get(number)
         else {
             unreachable!("only data pages are read after the open");
         };
@@ -322,30 +296,14 @@ impl<F: DiskFile> PageFile<F> {
         let number = self.find(key).unwrap_or_else(|| self.allocate(table, key.range));
         let mut rows = Rows::default();
         keys.for_each(|(key, value)| rows.set(key, value));
-        if let Use::Data { pending, .. } = &mut self.uses[number as usize] {
-            *pending = false;
-        }
+        self.pages.set_pending(number, false);
         self.put_rows(number, &rows, lsn, images);
     }
 
     fn put_rows(&self, number: u32, rows: &Rows, lsn: Lsn, images: &mut BTreeMap<u32, Image>) {
-        if let Use::Data { table, range, .. } = self.uses[number as usize] {
+        if let Use::Data { table, range, .. } = self.pages.get(number) {
             images.insert(number, page::data(number, table, range, rows, lsn));
         }
-    }
-
-    fn pages(&self) -> u32 {
-        u32::try_from(self.uses.len()).expect("a data file has fewer pages than a file may have bytes")
-    }
-
-    fn catalog_pages(&self) -> Vec<u32> {
-        let part = |number: &u32| match self.uses[*number as usize] {
-            Use::Catalog { part } => Some(part),
-            _ => None,
-        };
-        let mut pages: Vec<u32> = (0..self.pages()).filter(|n| part(n).is_some()).collect();
-        pages.sort_by_key(part);
-        pages
     }
 
     fn table(&self, name: &str) -> Option<u32> {
@@ -354,31 +312,15 @@ impl<F: DiskFile> PageFile<F> {
 
     fn find(&self, key: &PageKey) -> Option<u32> {
         let of = self.table(&key.table)?;
-        self.data.get(&(of, key.range)).copied()
+        self.pages.find(of, key.range)
     }
 
     fn allocate(&mut self, table: u32, range: i64) -> u32 {
-        let number = self.take_page(Use::Data {
+        self.pages.take(Use::Data {
             table,
             range,
             pending: false,
-        });
-        self.data.insert((table, range), number);
-        number
-    }
-
-    /// The first free page, or a new one.
-    fn take_page(&mut self, r#use: Use) -> u32 {
-        if let Some(number) = self.free.pop_first() {
-            self.uses[number as usize] = r#use;
-            return number;
-        }
-        if self.uses.len().is_multiple_of(MAP_INTERVAL as usize) {
-            // An interval opens with a page that is not used, as the first one does with the header, and its map.
-            self.uses.extend([Use::System, Use::System]);
-        }
-        self.uses.push(r#use);
-        self.pages() - 1
+        })
     }
 
     /// Whether the list of tables changed.
@@ -399,23 +341,15 @@ impl<F: DiskFile> PageFile<F> {
     }
 
     fn drop_tables(&mut self, change: &Change<'_>) -> bool {
-        let mut any = false;
+        let known = self.tables.len();
         for declaration in &change.dropped {
-            let Some(number) = self.table(&Declaration::name_of(declaration).to_lowercase()) else {
-                continue;
-            };
-            any = true;
-            self.tables.remove(&number);
-            for place in &mut self.uses {
-                if matches!(place, Use::Data { table, .. } if *table == number) {
-                    *place = Use::Free;
-                }
+            let name = Declaration::name_of(declaration).to_lowercase();
+            if let Some(number) = self.numbers.remove(&name) {
+                self.tables.remove(&number);
+                self.pages.release(number);
             }
         }
-        if any {
-            self.index();
-        }
-        any
+        self.tables.len() < known
     }
 
     fn write_catalog(&mut self, lsn: Lsn, images: &mut BTreeMap<u32, Image>) {
@@ -426,11 +360,11 @@ impl<F: DiskFile> PageFile<F> {
             list.extend_from_slice(text.as_bytes());
         }
         list.extend_from_slice(&0u32.to_le_bytes());
-        let mut pages = self.catalog_pages();
+        let mut pages = self.pages.catalog();
         let pieces: Vec<&[u8]> = list.chunks(page::CATALOG_BYTES).collect();
         for part in pages.len()..pieces.len() {
             let part = u32::try_from(part).expect("a list of tables has few pages");
-            pages.push(self.take_page(Use::Catalog { part }));
+            pages.push(self.pages.take(Use::Catalog { part }));
         }
         for (at, number) in pages.iter().enumerate() {
             let piece = pieces.get(at).copied().unwrap_or_default();
@@ -438,16 +372,9 @@ impl<F: DiskFile> PageFile<F> {
         }
     }
 
-    fn write_maps(&self, images: &mut BTreeMap<u32, Image>) {
-        for (at, uses) in self.uses.chunks(MAP_INTERVAL as usize).enumerate() {
-            let number = u32::try_from(at).expect("few intervals") * MAP_INTERVAL + 1;
-            images.insert(number, page::map(number, uses, self.applied));
-        }
-    }
-
     /// Nobody knows this file yet: its pages go to their places at once.
     fn write_first(&self, images: &BTreeMap<u32, Image>) -> io::Result<()> {
-        let mut bytes = vec![0; self.uses.len() * PAGE_BYTES];
+        let mut bytes = vec![0; self.pages.count() as usize * PAGE_BYTES];
         for (number, image) in images {
             let at = *number as usize * PAGE_BYTES;
             bytes[at..at + PAGE_BYTES].copy_from_slice(&image[..]);
@@ -459,7 +386,7 @@ impl<F: DiskFile> PageFile<F> {
     fn write_journalled(&self, images: &BTreeMap<u32, Image>) -> io::Result<()> {
         // A growth that was cut short, by a crash or a full disk, may have left half a page: the journal ends behind it.
         let length = self.file.len()?.div_ceil(BYTES);
-        let needed = self.uses.len() as u64 + images.len() as u64 + 1;
+        let needed = u64::from(self.pages.count()) + images.len() as u64 + 1;
         let pages = match needed > length {
             true => needed.max(length + GROWTH_PAGES),
             false => length,

@@ -339,40 +339,4 @@ impl Instance {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::log::Log;
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
-
-        /// Whatever the changes: a page taken back from the end of the log to any block is that of the log up to there,
-        /// and redone from there it is that of the end.
-        #[test]
-        fn a_page_taken_back_and_redone_is_that_of_the_log(
-            changes in prop::collection::vec((0i64..130, prop::option::of(0i64..9)), 1..40),
-            back_to in any::<prop::sample::Index>(),
-        ) {
-            let (mut rows, mut log, mut history) = (BTreeMap::new(), Log::new(Lsn::ZERO), Vec::new());
-            let page = PageKey::of("T", 70);
-            let of_page = |rows: &BTreeMap<i64, i64>| rows.range(page.keys()).map(|(k, v)| (*k, *v)).collect::<Vec<_>>();
-            history.push((Lsn::ZERO, of_page(&rows)));
-            for (key, after) in changes {
-                let before = rows.get(&key).copied();
-                let change = RowChange { table: "T".into(), key, before, after };
-                match after {
-                    Some(value) => rows.insert(key, value),
-                    None => rows.remove(&key),
-                };
-                let end = log.append(1, vec![LogRecord::Set(change)]).unwrap().end();
-                history.push((end, of_page(&rows)));
-            }
-            let (lsn, then) = &history[back_to.index(history.len())];
-            let blocks = log.blocks_from(*lsn);
-            prop_assert_eq!(&undo_on(&page, &of_page(&rows), blocks), then);
-            prop_assert_eq!(redo_on(&page, then, blocks), of_page(&rows));
-        }
-    }
-}
+mod tests;

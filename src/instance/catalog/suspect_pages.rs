@@ -32,9 +32,15 @@ impl Catalog {
         self.suspect_pages.values()
     }
 
+    /// Whether the page is noted as damaged, and not restored since.
+    pub fn is_suspect(&self, database_id: u32, page: u32) -> bool {
+        let noted = self.suspect_pages.get(&key(database_id, page));
+        noted.is_some_and(|page| !matches!(page.event_type, RESTORED | REPAIRED))
+    }
+
     /// Note what happened to a page. False if it is not noted, for the table is full.
     pub fn note_page(&mut self, database_id: u32, page: u32, event_type: u8, now: WallTime) -> bool {
-        let key = format!("{database_id:010}/{page:010}");
+        let key = key(database_id, page);
         let known = self.suspect_pages.get(&key);
         if known.is_none() && self.suspect_pages.len() >= SUSPECT_PAGES_MAX {
             return false;
@@ -53,6 +59,10 @@ impl Catalog {
     }
 }
 
+fn key(database_id: u32, page: u32) -> String {
+    format!("{database_id:010}/{page:010}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::*;
@@ -66,7 +76,9 @@ mod tests {
         assert!(catalog.note_page(5, 7, 2, now));
         assert!((1..1000).all(|page| catalog.note_page(6, page, 2, now)));
         assert!(!catalog.note_page(6, 1000, 2, now));
+        assert!(catalog.is_suspect(6, 1) && !catalog.is_suspect(7, 1));
         assert!(catalog.note_page(6, 1, REPAIRED, now));
+        assert!(!catalog.is_suspect(6, 1));
         let entries: BTreeMap<_, _> = catalog.take_writes().into_iter().collect();
         let entries: Vec<_> = entries.into_iter().filter_map(|(k, v)| Some((k, v?))).collect();
         let read = Catalog::load(&entries, Guid::NIL, now).unwrap();

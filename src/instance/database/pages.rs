@@ -122,7 +122,10 @@ impl Instance {
         database.tables.close_page(&key, refusal);
         database.pages.damaged.insert(key.clone(), page);
         self.log_error(&msg::PAGE_DAMAGED.with(&[&error, &number, &name]));
-        self.note_suspect(name, number, error.event_type());
+        // What still waits since an earlier start happened once, and is noted as what it was then.
+        if error != PageError::RestorePending || !self.catalog.is_suspect(id, number) {
+            self.note_suspect(name, number, error.event_type());
+        }
         self.emit(SessionEvent::PageDamaged {
             database: name.clone(),
             page: key.clone(),

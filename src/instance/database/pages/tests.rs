@@ -114,3 +114,26 @@ fn the_damaged_pages_of_a_table_whose_creation_is_undone_are_forgotten() {
     let work = Transaction::default();
     assert_eq!(work.read(&database.tables, "New", 1), Ok(Some(3)));
 }
+
+#[test]
+fn a_page_that_still_waits_at_the_next_start_is_the_same_damage() {
+    let (mut instance, name) = instance();
+    let noted = |instance: &Instance| {
+        let pages = instance.catalog.suspect_pages();
+        Vec::from_iter(pages.map(|page| (page.page, page.event_type, page.error_count)))
+    };
+    let found_again = |instance: &mut Instance, number: u32| {
+        let pages = &mut instance.database_mut(&name).unwrap().pages;
+        pages.damaged.clear();
+        instance.page_damaged(&name, damaged("New", number, PageError::RestorePending));
+    };
+    instance.page_damaged(&name, damaged("New", 3, PageError::WrongPage));
+    found_again(&mut instance, 3);
+    assert_eq!(noted(&instance), [(3, 1, 1)]);
+    // Nothing is noted yet of this one, and of that one only that it was restored.
+    found_again(&mut instance, 5);
+    assert_eq!(noted(&instance), [(3, 1, 1), (5, 2, 1)]);
+    instance.note_suspect(&name, 3, RESTORED);
+    found_again(&mut instance, 3);
+    assert_eq!(noted(&instance), [(3, 2, 1), (5, 2, 1)]);
+}

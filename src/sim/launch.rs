@@ -83,14 +83,20 @@ pub struct SecondOpinion<K> {
     pub boot: Boot<K>,
 }
 
+/// A launch that this library has compiled whole. What uses it need not compile a world and its instances of its own.
+#[derive(Clone, Copy)]
+pub struct Built(&'static dyn Launch);
+
 /// The launch of real runs: instances as they are, in the event-driven world.
-pub fn instances() -> EventDriven<Instance> {
-    EventDriven { boot }
+pub fn instances() -> Built {
+    static INSTANCES: EventDriven<Instance> = EventDriven { boot };
+    Built(&INSTANCES)
 }
 
 /// The same instances inside `turmoil::Sim`.
-pub fn second_opinion() -> SecondOpinion<Instance> {
-    SecondOpinion { boot }
+pub fn second_opinion() -> Built {
+    static INSTANCES: SecondOpinion<Instance> = SecondOpinion { boot };
+    Built(&INSTANCES)
 }
 
 fn boot(topology: &Topology, spec: &InstanceSpec, seed: [u8; 32]) -> Instance {
@@ -104,6 +110,24 @@ fn boot(topology: &Topology, spec: &InstanceSpec, seed: [u8; 32]) -> Instance {
         service: service(topology, spec).expect("the scenario parser lets no name be declared twice"),
     };
     Instance::new(config, seed)
+}
+
+impl Launch for Built {
+    fn play(&self, scenario: &Scenario, seed: u64, recorder: &Recorder) -> Played {
+        self.0.play(scenario, seed, recorder)
+    }
+
+    fn refusal(&self, scenario: &Scenario) -> Option<String> {
+        self.0.refusal(scenario)
+    }
+
+    fn has_wire(&self) -> bool {
+        self.0.has_wire()
+    }
+
+    fn repro_arguments(&self) -> &'static str {
+        self.0.repro_arguments()
+    }
 }
 
 impl<K: Core + 'static> Launch for EventDriven<K> {

@@ -84,11 +84,22 @@ pub(in crate::sim::oracle) fn logged_in(
     accepted: bool,
     encryption: EncryptionInUse,
 ) -> Stamped {
+    logged_in_as(second, connection, accepted, encryption, "beta")
+}
+
+/// alpha has let this instance in, by its login.
+pub(in crate::sim::oracle) fn logged_in_as(
+    second: u64,
+    connection: ConnectionId,
+    accepted: bool,
+    encryption: EncryptionInUse,
+    peer: &str,
+) -> Stamped {
     let event = EndpointEvent::LoggedIn {
         connection,
-        peer: identity("beta"),
+        peer: identity(peer),
         accepted,
-        principal: "beta_login".into(),
+        principal: format!("{peer}_login"),
         authentication: "CERTIFICATE".into(),
         encryption,
         local_level: "SUPPORTED".into(),

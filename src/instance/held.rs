@@ -13,10 +13,11 @@ use crate::types::{EndpointEvent, EndpointSettings, HeldCertificate, InstanceEve
 pub struct Told {
     endpoint: Option<EndpointSettings>,
     certificates: Vec<HeldCertificate>,
+    may_connect: Vec<String>,
 }
 
 impl Instance {
-    /// Tell of the endpoint and of the certificates, if they are not what was told last.
+    /// Tell of the endpoint, the certificates and the permission to connect, if they are not what was told last.
     pub(super) fn tell_what_is_held(&mut self) {
         let endpoint = self.catalog.endpoint().map(settings);
         if endpoint != self.told.endpoint {
@@ -34,6 +35,17 @@ impl Instance {
         if certificates != self.told.certificates {
             self.told.certificates.clone_from(&certificates);
             self.emit(InstanceEvent::CertificatesHeld { certificates });
+        }
+        self.tell_who_may_connect();
+    }
+
+    /// Tell it as soon as the catalog says it: a login may meet the change before the disk has it.
+    pub(super) fn tell_who_may_connect(&mut self) {
+        let all = self.catalog.logins().map(|login| login.name.clone());
+        let logins: Vec<String> = all.filter(|name| self.catalog.may_connect(name)).collect();
+        if logins != self.told.may_connect {
+            self.told.may_connect.clone_from(&logins);
+            self.emit(InstanceEvent::MayConnect { logins });
         }
     }
 

@@ -244,6 +244,7 @@ fn instance(event: &InstanceEvent) -> Option<String> {
         }
         InstanceEvent::BatchDone { .. }
         | InstanceEvent::CertificatesHeld { .. }
+        | InstanceEvent::MayConnect { .. }
         | InstanceEvent::ClientConnected { .. }
         | InstanceEvent::ClientRefused { .. } => None,
     }

@@ -156,6 +156,11 @@ pub enum InstanceEvent {
     CertificatesHeld {
         certificates: Vec<HeldCertificate>,
     },
+    /// The logins that may connect to the endpoint, as the permissions in `master` come to: told whenever that changes,
+    /// before the change is answered.
+    MayConnect {
+        logins: Vec<String>,
+    },
     /// A batch was executed for a client; `error` is the number of the error that ended it.
     BatchDone {
         connection: ConnectionId,

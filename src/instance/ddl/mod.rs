@@ -70,6 +70,7 @@ impl Instance {
     ///
     /// A catalog that cannot be written ends the instance: what it holds in memory would be a lie.
     pub(in crate::instance) fn persist(&mut self, connection: ConnectionId, then: Then) -> StatementResult {
+        self.tell_who_may_connect();
         let writes = self.catalog.take_writes();
         self.ask_disk(
             connection,

@@ -1,37 +1,71 @@
 //! A login without CONNECT on the endpoint never gets beyond the handshake: none of its session messages is acted on.
 //!
-//! Only the acceptor checks the permission. Source: documented, *The Database Mirroring Endpoint*; *CREATE ENDPOINT*.
+//! Only the acceptor checks the permission. Who has it is asked of the permissions in `master` as they are told when they
+//! change, not of the endpoint; a login may have met any of them that were in force since its connection began. Source:
+//! documented, *The Database Mirroring Endpoint*; *CREATE ENDPOINT*.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Oracle, Violation};
-use crate::types::{ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, WorldEvent};
+use crate::types::{
+    ConnectionId, EndpointEvent, Event, InstanceEvent, InstanceName, Source, Stamped, WorldEvent,
+};
 
 const NAME: &str = "no-connect-no-session";
+
+/// Names of logins, folded.
+type Logins = BTreeSet<String>;
 
 #[derive(Debug, Default)]
 pub(super) struct NoConnectNoSession {
     up: BTreeSet<(InstanceName, ConnectionId)>,
+    /// Who may connect to each instance now.
+    may: BTreeMap<InstanceName, Logins>,
+    /// Who could at any time since an accepted connection began that is not logged in yet.
+    could: BTreeMap<(InstanceName, ConnectionId), Logins>,
 }
 
 impl NoConnectNoSession {
+    fn on_instance(&mut self, who: &InstanceName, event: &InstanceEvent) {
+        match event {
+            InstanceEvent::Started { .. } => {
+                self.may.remove(who);
+            }
+            InstanceEvent::MayConnect { logins } => {
+                let logins: Logins = logins.iter().map(|login| login.to_lowercase()).collect();
+                let pending = self.could.iter_mut().filter(|((w, _), _)| w == who);
+                pending.for_each(|(_, could)| could.extend(logins.iter().cloned()));
+                self.may.insert(who.clone(), logins);
+            }
+            _ => {}
+        }
+    }
+
     fn on_endpoint(&mut self, who: &InstanceName, event: &EndpointEvent) -> Option<String> {
         match event {
+            EndpointEvent::Accepted { connection, .. } => {
+                let may = self.may.get(who).cloned().unwrap_or_default();
+                self.could.insert((who.clone(), *connection), may);
+                None
+            }
             EndpointEvent::LoggedIn {
                 connection,
-                accepted: true,
-                connect_granted: false,
+                accepted,
                 principal,
                 ..
-            } => Some(format!(
-                "{who} completed the handshake of {connection} for {principal}, which has no CONNECT permission"
-            )),
-            EndpointEvent::LoggedIn { connection, .. } => {
+            } => {
                 self.up.insert((who.clone(), *connection));
-                None
+                let could = self.could.remove(&(who.clone(), *connection));
+                let could = could.is_some_and(|logins| logins.contains(&principal.to_lowercase()));
+                (*accepted && !could).then(|| {
+                    format!(
+                        "{who} completed the handshake of {connection} for {principal}, which has no CONNECT permission"
+                    )
+                })
             }
             EndpointEvent::Closed { connection, .. } | EndpointEvent::LoginFailed { connection, .. } => {
                 self.up.remove(&(who.clone(), *connection));
+                self.could.remove(&(who.clone(), *connection));
                 None
             }
             EndpointEvent::SessionTraffic { connection, database }
@@ -51,15 +85,12 @@ impl Oracle for NoConnectNoSession {
         match (&stamped.source, &stamped.event) {
             (_, Event::World(WorldEvent::ProcessKilled { instance })) => {
                 self.up.retain(|(who, _)| who != instance);
+                self.could.retain(|(who, _), _| who != instance);
             }
+            (Source::Instance(who), Event::Instance(event)) => self.on_instance(who, event),
             (Source::Instance(who), Event::Endpoint(event)) => {
                 if let Some(message) = self.on_endpoint(who, event) {
-                    out.push(Violation {
-                        oracle: NAME,
-                        fingerprint: format!("{NAME}/{who}"),
-                        message,
-                        at: stamped.at,
-                    });
+                    out.push(Violation::of(NAME, &[who], message, stamped.at));
                 }
             }
             _ => {}
@@ -70,59 +101,76 @@ impl Oracle for NoConnectNoSession {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
+    use super::super::testing_endpoints::{ACCEPTED, connecting, logged_in, login};
     use super::*;
-    use crate::types::{EncryptionInUse, Guid};
+    use crate::types::EncryptionInUse;
 
-    fn logged_in(accepted: bool, connect_granted: bool) -> EndpointEvent {
-        EndpointEvent::LoggedIn {
-            connection: ConnectionId(2),
-            peer: Guid::NIL,
-            accepted,
-            principal: "beta_login".into(),
-            authentication: "CERTIFICATE".into(),
-            encryption: EncryptionInUse::Aes,
-            local_level: "REQUIRED".into(),
-            connect_granted,
-        }
+    fn may(second: u64, logins: &[&str]) -> Stamped {
+        let logins = logins.iter().map(|login| (*login).to_owned()).collect();
+        on(second, "alpha", InstanceEvent::MayConnect { logins })
     }
 
-    fn traffic() -> EndpointEvent {
-        EndpointEvent::SessionTraffic {
-            connection: ConnectionId(2),
+    fn traffic(second: u64) -> Stamped {
+        let event = EndpointEvent::SessionTraffic {
+            connection: ACCEPTED,
             database: db(),
-        }
+        };
+        on(second, "alpha", event)
     }
 
     #[test]
     fn a_login_with_the_permission_may_talk() {
+        let mut events = vec![may(0, &["sa", "Beta_Login"])];
+        events.extend(login(1, EncryptionInUse::Aes));
+        events.push(traffic(2));
+        assert_quiet::<NoConnectNoSession>(&events);
+    }
+
+    #[test]
+    fn the_initiator_asks_nobody_for_permission() {
         assert_quiet::<NoConnectNoSession>(&[
-            on(1, "alpha", logged_in(true, true)),
-            on(2, "alpha", traffic()),
-            on(1, "beta", logged_in(false, false)),
-            on(2, "beta", traffic()),
+            may(0, &["sa"]),
+            connecting(1, ACCEPTED),
+            logged_in(2, ACCEPTED, false, EncryptionInUse::Aes),
+            traffic(3),
         ]);
     }
 
     #[test]
-    fn an_acceptor_that_lets_a_login_without_it_in_is_seen() {
-        assert_red::<NoConnectNoSession>(&[on(1, "alpha", logged_in(true, false))], NAME);
+    fn a_permission_that_changed_while_the_login_went_on_is_not_judged() {
+        let [begun, ended] = login(1, EncryptionInUse::Aes);
+        for (before, since) in [(&["beta_login"][..], &[][..]), (&[], &["beta_login"])] {
+            let events = [may(0, before), begun.clone(), may(1, since), ended.clone()];
+            assert_quiet::<NoConnectNoSession>(&events);
+        }
+    }
+
+    /// The endpoint says itself that it was granted.
+    #[test]
+    fn a_login_whose_permission_was_revoked_before_is_seen() {
+        let mut events = vec![may(0, &["sa", "beta_login"]), may(1, &["sa"])];
+        events.extend(login(2, EncryptionInUse::Aes));
+        assert_red::<NoConnectNoSession>(&events, NAME);
+    }
+
+    #[test]
+    fn what_was_granted_before_a_restart_is_told_again_or_is_not() {
+        let mut events = vec![may(0, &["beta_login"]), started(1, "alpha")];
+        events.extend(login(2, EncryptionInUse::Aes));
+        assert_red::<NoConnectNoSession>(&events, NAME);
     }
 
     #[test]
     fn a_message_before_the_login_is_seen() {
-        assert_red::<NoConnectNoSession>(&[on(2, "alpha", traffic())], NAME);
+        assert_red::<NoConnectNoSession>(&[traffic(2)], NAME);
     }
 
     #[test]
     fn the_login_of_a_killed_process_counts_no_more() {
-        let killed = WorldEvent::ProcessKilled {
-            instance: InstanceName::new("alpha"),
-        };
-        let events = [
-            on(1, "alpha", logged_in(true, true)),
-            world(2, killed),
-            on(3, "alpha", traffic()),
-        ];
+        let instance = InstanceName::new("alpha");
+        let mut events = vec![may(0, &["beta_login"])];
+        events.extend(login(1, EncryptionInUse::Aes));
+        events.extend([world(2, WorldEvent::ProcessKilled { instance }), traffic(3)]);
         assert_red::<NoConnectNoSession>(&events, NAME);
     }
 }

@@ -7,6 +7,7 @@ mod callees;
 mod floods;
 mod foe;
 mod handshakes;
+mod impostor;
 mod messages;
 mod online;
 mod rig;

@@ -158,7 +158,8 @@ impl Rig {
             .await;
     }
 
-    fn read(&self, on: &str, path: &str) -> Vec<u8> {
+    /// A file of this system.
+    pub fn read(&self, on: &str, path: &str) -> Vec<u8> {
         let system = self.world.find_system(on).expect("there");
         let (disk, _) = self.world.disk(system).handle();
         let file = disk.open(&user_file(path)).expect("there");
@@ -363,14 +364,17 @@ impl Rig {
 
     /// The log of beta names whoever did this, and the number of what he did.
     pub fn assert_named(&self, since: Timestamp, report: &Report, number: u32) {
+        self.assert_named_at(since, &report.from, number);
+    }
+
+    /// The same of whoever called from this address.
+    pub fn assert_named_at(&self, since: Timestamp, from: &str, number: u32) {
         let lines = self.log("beta", since);
-        let names = |line: &&String| line.contains(&report.from) && line.contains(&format!("rror {number},"));
-        let transport =
-            |line: &&String| line.contains(&report.from) && line.contains(&format!("Error: {number},"));
+        let names = |line: &&String| line.contains(from) && line.contains(&format!("rror {number},"));
+        let transport = |line: &&String| line.contains(from) && line.contains(&format!("Error: {number},"));
         assert!(
             lines.iter().any(|line| names(&line) || transport(&line)),
-            "no {number} for {}: {lines:?}",
-            report.from
+            "no {number} for {from}: {lines:?}"
         );
     }
 }

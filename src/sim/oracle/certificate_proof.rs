@@ -34,6 +34,19 @@ impl CertificateProof {
             .collect()
     }
 
+    fn has_key(&self, who: &InstanceName, thumbprint: &str) -> bool {
+        let held = self.held(who, thumbprint);
+        held.iter().any(|held| held.has_private_key)
+    }
+
+    /// A peer that is none of the instances may have a key that none of them has, but not the one of an instance.
+    fn on_stranger(&self, who: &InstanceName, connection: ConnectionId, shown: &str) -> Option<String> {
+        let owner = self.held.keys().find(|owner| self.has_key(owner, shown))?;
+        Some(format!(
+            "a stranger came up on {connection} of {who} with the certificate of {owner}, who alone has its private key"
+        ))
+    }
+
     fn on_login(
         &self,
         who: &InstanceName,
@@ -62,9 +75,10 @@ impl CertificateProof {
                 "{who} holds the certificate shown on {connection} for another login than {principal}"
             ));
         }
-        let there = self.endpoints.name(peer)?;
-        let has_key = self.held(there, shown).iter().any(|held| held.has_private_key);
-        (!has_key).then(|| {
+        let Some(there) = self.endpoints.name(peer) else {
+            return self.on_stranger(who, connection, shown);
+        };
+        (!self.has_key(there, shown)).then(|| {
             format!("{there} came up on {connection} of {who} with a certificate whose private key it lacks")
         })
     }
@@ -109,7 +123,7 @@ impl Oracle for CertificateProof {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{assert_quiet, assert_red, on};
+    use super::super::testing::{assert_quiet, assert_red, identity, on};
     use super::super::testing_endpoints::*;
     use super::*;
     use crate::types::EncryptionInUse;
@@ -165,6 +179,27 @@ mod tests {
         let public = ("bb", false, "sa");
         assert_red::<CertificateProof>(&history(&[OWN, COPY], &[public], Some("bb")), NAME);
         assert_red::<CertificateProof>(&history(&[OWN, COPY], &[], Some("bb")), NAME);
+    }
+
+    /// The history up to the login, which is that of a peer who is no instance.
+    fn by_a_stranger(beta: &[(&str, bool, &str)]) -> Vec<Stamped> {
+        let mut events = history(&[OWN, COPY], beta, Some("bb"));
+        let login = events.last_mut().map(|login| &mut login.event);
+        let Some(Event::Endpoint(EndpointEvent::LoggedIn { peer, .. })) = login else {
+            panic!("a login");
+        };
+        *peer = identity("stranger");
+        events
+    }
+
+    #[test]
+    fn a_stranger_with_the_certificate_of_an_instance_is_seen() {
+        assert_red::<CertificateProof>(&by_a_stranger(&[THEIRS]), NAME);
+    }
+
+    #[test]
+    fn a_stranger_with_a_key_of_his_own_is_legal() {
+        assert_quiet::<CertificateProof>(&by_a_stranger(&[]));
     }
 
     #[test]

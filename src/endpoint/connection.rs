@@ -722,6 +722,7 @@ impl Connection {
         self.emit(EndpointEvent::Closed {
             connection: self.id,
             by,
+            error: Some(error.number),
         });
         self.outputs.push_back(ConnectionOutput::Fail(LoginFailure {
             error,
@@ -736,6 +737,7 @@ impl Connection {
         self.emit(EndpointEvent::Closed {
             connection: self.id,
             by,
+            error: error.as_ref().map(|error| error.number),
         });
         self.outputs.push_back(ConnectionOutput::Close { by, error });
     }

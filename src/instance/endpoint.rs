@@ -287,6 +287,11 @@ impl Instance {
             _ => {
                 let error = msg::ENDPOINT_DISABLED_OR_STOPPED.error();
                 self.log_error(&error);
+                self.emit(EndpointEvent::Closed {
+                    connection: id,
+                    by: ClosedBy::Local,
+                    error: Some(error.number),
+                });
                 self.output(Output::Close {
                     connection: id,
                     how: CloseHow::Fin,

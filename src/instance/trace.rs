@@ -129,10 +129,10 @@ impl Trace {
                 ..
             } => (CONNECT_FAILED, Some(format!("{address}: {error}")), Some(*number)),
             EndpointEvent::Accepted { from, .. } => (ACCEPT, Some(from.clone()), None),
-            EndpointEvent::Closed { by, .. } => match by {
-                ClosedBy::Local | ClosedBy::Timeout => (CLOSING, None, None),
-                ClosedBy::Reset => (RECEIVE_IO_ERROR, None, None),
-                ClosedBy::Peer => (CLOSED, None, None),
+            EndpointEvent::Closed { by, error, .. } => match by {
+                ClosedBy::Local | ClosedBy::Timeout => (CLOSING, None, *error),
+                ClosedBy::Reset => (RECEIVE_IO_ERROR, None, *error),
+                ClosedBy::Peer => (CLOSED, None, *error),
             },
             _ => return,
         };
@@ -234,8 +234,13 @@ mod tests {
     }
 
     fn closed(by: ClosedBy) -> Event {
-        let connection = ConnectionId(1);
-        EndpointEvent::Closed { connection, by }.into()
+        let (connection, error) = (ConnectionId(1), Some(28_033));
+        EndpointEvent::Closed {
+            connection,
+            by,
+            error,
+        }
+        .into()
     }
 
     fn subclasses(trace: &Trace) -> Vec<&'static str> {
@@ -255,6 +260,7 @@ mod tests {
             assert_eq!(subclasses(&trace), seen);
             assert_eq!(trace.rows().filter(|r| r.integer_data == Some(1)).count(), 1);
             assert!(trace.rows().all(|r| r.guid == Some(Guid::from_bytes([7; 16]))));
+            assert!(trace.rows().all(|r| r.error == Some(28_033)), "each says why");
         }
     }
 

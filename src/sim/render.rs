@@ -295,7 +295,7 @@ fn endpoint(event: &EndpointEvent) -> Option<String> {
             "{connection} {method} failed, the next method is tried: {number} {}",
             one_line(text)
         ),
-        EndpointEvent::Closed { connection, by } => {
+        EndpointEvent::Closed { connection, by, .. } => {
             let by = match by {
                 ClosedBy::Local => "here",
                 ClosedBy::Peer => "by the peer",

@@ -307,9 +307,11 @@ pub enum EndpointEvent {
     PingReceived {
         connection: ConnectionId,
     },
+    /// `error` is the number of what this side closed it for, where there is one.
     Closed {
         connection: ConnectionId,
         by: ClosedBy,
+        error: Option<u32>,
     },
 }
 

@@ -58,7 +58,7 @@ impl Oracle for HealthyStaysConnected {
         if let Some(instance) = gone(stamped) {
             self.died.push((instance.clone(), stamped.at));
         }
-        if let (Source::Instance(who), Event::Endpoint(EndpointEvent::Closed { connection, by })) =
+        if let (Source::Instance(who), Event::Endpoint(EndpointEvent::Closed { connection, by, .. })) =
             (&stamped.source, &stamped.event)
             && *by == ClosedBy::Timeout
             && !self.is_excused(who, *connection, stamped.at)

@@ -32,7 +32,7 @@ impl NoEarlyTimeout {
             EndpointEvent::LoggedIn { connection, .. } | EndpointEvent::PingReceived { connection } => {
                 self.heard.insert((who.clone(), *connection), at);
             }
-            EndpointEvent::Closed { connection, by } => {
+            EndpointEvent::Closed { connection, by, .. } => {
                 let heard = self.heard.remove(&(who.clone(), *connection));
                 let (ClosedBy::Timeout, Some(heard)) = (by, heard) else {
                     return;

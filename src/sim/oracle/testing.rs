@@ -253,7 +253,7 @@ pub(super) fn parted(second: u64, who: &str, peer: &str) -> Vec<Stamped> {
     if ![who, peer].contains(&"gamma") {
         let connection = ConnectionId(connection(who, peer) + ACCEPTED);
         let by = ClosedBy::Local;
-        events.push(on(second, who, EndpointEvent::Closed { connection, by }));
+        events.push(on(second, who, closed(connection, by)));
     }
     events
 }
@@ -291,9 +291,19 @@ pub(super) fn settings(
     }
 }
 
+/// A connection has ended, for no error.
+fn closed(connection: ConnectionId, by: ClosedBy) -> EndpointEvent {
+    let error = None;
+    EndpointEvent::Closed {
+        connection,
+        by,
+        error,
+    }
+}
+
 pub(super) fn parted_by(second: u64, who: &str, peer: &str, by: ClosedBy) -> [Stamped; 1] {
     let connection = ConnectionId(connection(who, peer));
-    [on(second, who, EndpointEvent::Closed { connection, by })]
+    [on(second, who, closed(connection, by))]
 }
 
 /// alpha is principal and serves, beta mirror, connected and synchronized.

@@ -125,8 +125,12 @@ pub(in crate::sim::oracle) fn login_initiated(second: u64, encryption: Encryptio
 }
 
 pub(in crate::sim::oracle) fn closed(second: u64, connection: ConnectionId) -> Stamped {
-    let by = ClosedBy::Local;
-    on(second, "alpha", EndpointEvent::Closed { connection, by })
+    let closed = EndpointEvent::Closed {
+        connection,
+        by: ClosedBy::Local,
+        error: None,
+    };
+    on(second, "alpha", closed)
 }
 
 pub(in crate::sim::oracle) fn clear_on_the_wire(second: u64) -> Stamped {

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use mirrorlab::driver::net::{Net, NetListener, NetRead, NetStream, NetWrite};
 use mirrorlab::instance::Instance;
 use mirrorlab::sim::launch::{self, WorldStage};
 use mirrorlab::sim::oracle::{self, Oracle, Violation};
@@ -11,9 +12,10 @@ use mirrorlab::sim::scenario::Library;
 use mirrorlab::sim::script::play;
 use mirrorlab::sim::stage::Stage;
 use mirrorlab::sim::trace::Recorder;
-use mirrorlab::sim::world::{World, WorldConfig};
+use mirrorlab::sim::world::{ProcessEnv, World, WorldConfig};
 use mirrorlab::types::{
-    DatabaseName, EncryptionInUse, EndpointEvent, Event, InstanceName, Reply, Source, Stamped, Timestamp,
+    DatabaseName, EncryptionInUse, EndpointEvent, Event, InstanceName, Reply, ServerAddress, Source, Stamped,
+    Timestamp, Value,
 };
 
 const SEED: u64 = 5;
@@ -119,6 +121,43 @@ impl Rig {
     /// Copies a file from one system's disk to another's.
     pub fn copy_file(&self, path: &str, from: &str, to: &str) {
         self.stage.copy_file(path, from, to).expect("the file is there");
+    }
+
+    /// A program on this system that answers whoever calls at `port`, and speaks another language.
+    pub fn put_web_server(&self, on: &str, port: u16) {
+        let system = self.world.find_system(on).expect("it is there");
+        let serve = async move |env: ProcessEnv| {
+            let listener = env.net.listen(None, port).await.expect("the port is free");
+            while let Ok((caller, _)) = listener.accept().await {
+                let (_read, mut write) = caller.into_split();
+                drop(write.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await);
+            }
+        };
+        let spawned = self.world.spawn(system, "web server", serve);
+        spawned.expect("its system is up");
+    }
+
+    /// Sends these bytes from one system to a port of another, and waits for the end.
+    pub async fn say(&self, from: &str, to: &'static str, port: u16, words: &'static [u8]) {
+        let system = self.world.find_system(from).expect("it is there");
+        let speak = async move |env: ProcessEnv| {
+            let target = ServerAddress::new(to, port);
+            let stream = env.net.connect(&target).await.expect("somebody listens");
+            let (mut read, mut write) = stream.into_split();
+            drop(write.write_all(words).await);
+            while let Ok(1..) = read.read(&mut [0; 64]).await {}
+        };
+        let spawned = self.world.spawn(system, "stranger", speak);
+        spawned.expect("its system is up");
+        self.pass(Duration::from_secs(1)).await;
+    }
+
+    /// The rows of the last answer to a batch that succeeds.
+    pub async fn rows(&self, on: &str, batch: &str) -> Vec<Vec<Value>> {
+        let replies = self.sql(on, &[batch.to_owned()]).await;
+        let last = replies.last().expect("an answer");
+        assert_eq!(last.error(), None, "{on}: {batch}");
+        last.rows().cloned().collect()
     }
 
     pub async fn pass(&self, time: Duration) {

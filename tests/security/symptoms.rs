@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mirrorlab::types::Timestamp;
+use mirrorlab::types::{Timestamp, Value};
 
 use super::rig::{Rig, set_partner, with_rig};
 
@@ -76,6 +76,10 @@ fn acceptor_disabled() {
             "{:?}",
             rig.log("beta", Timestamp::ZERO)
         );
+        let query = "SELECT DISTINCT subclass_name, Error FROM sys.fn_trace_gettable(DEFAULT, DEFAULT) \
+                     WHERE EventClass = 151 AND Error = 9666 ORDER BY subclass_name";
+        let ends = ["Closed", "Closing"].map(|end| vec![Value::from(end), Value::Int(9666)]);
+        assert_eq!(rig.rows("beta", query).await, ends, "what it accepts it closes");
     });
 }
 
@@ -84,8 +88,7 @@ fn own_endpoint_not_started() {
     before_the_session(async |rig| {
         rig.must("alpha", "ALTER ENDPOINT Mirroring STATE = STOPPED;")
             .await;
-        let number = rig.number("alpha", &set_partner("beta")).await;
-        assert!([1418, 1486].contains(&number), "{number}");
+        rig.is_not_found(&set_partner("beta"), (1486, "")).await;
         assert_eq!(rig.login("beta", true), None, "it called nevertheless");
     });
 }
@@ -93,8 +96,28 @@ fn own_endpoint_not_started() {
 #[test]
 fn wrong_port_with_a_foreign_program() {
     before_the_session(async |rig| {
-        let client_port = set_partner("beta").replace(":7022", ":1433");
-        rig.is_not_found(&client_port, (9642, "")).await;
+        rig.put_web_server("beta", 8080);
+        for port in [1433, 8080] {
+            let statement = set_partner("beta").replace(":7022", &format!(":{port}"));
+            rig.is_not_found(&statement, (9642, "9757")).await;
+            assert!(rig.says("alpha", 9642, &format!(":{port}")), "{port}");
+        }
+    });
+}
+
+#[test]
+fn port_busy_at_start() {
+    before_the_session(async |rig| {
+        rig.must("beta", "ALTER ENDPOINT Mirroring STATE = STOPPED;")
+            .await;
+        rig.put_web_server("beta", 7022);
+        rig.pass(Duration::from_secs(1)).await;
+        rig.must("beta", "ALTER ENDPOINT Mirroring STATE = STARTED;")
+            .await;
+        rig.is_not_found(&set_partner("beta"), (9642, "9757")).await;
+        for number in [26023, 9692] {
+            assert!(rig.says("beta", number, ""), "{number}");
+        }
     });
 }
 

@@ -104,6 +104,9 @@ impl Rig {
         self.stays().await;
         self.log_in_again(initiator).await;
         assert_eq!(self.numbers(initiator, acceptor), (28028, number));
+        // What it does not believe of who calls it, it does not believe of whom it calls; only a caller needs permission.
+        let called = if number == 28034 { (0, 0) } else { (number, 28028) };
+        assert_eq!(self.numbers(acceptor, initiator), called, "{acceptor} calls");
         let audit = if number == 28034 { 28048 } else { 28047 };
         assert!(
             self.logged(acceptor, audit, reason),

@@ -7,7 +7,9 @@ use std::time::Duration;
 use mirrorlab::driver::net::{Net, NetListener, NetRead, NetStream, NetWrite};
 use mirrorlab::endpoint::config::{Algorithms, Encryption, WindowsMethod};
 use mirrorlab::types::ServerAddress;
-use mirrorlab::wire::frame::{HEADER_BYTES, PREAMBLE_BYTES, Protocol, put_frame};
+use mirrorlab::wire::frame::{
+    FrameDecoder, FrameType, HEADER_BYTES, LOGIN_PAYLOAD_BYTES_MAX, PREAMBLE_BYTES, Protocol, put_frame,
+};
 use mirrorlab::wire::login::{LevelCode, LoginMessage};
 
 use crate::foe::{Deed, Foe, Plan};
@@ -59,7 +61,7 @@ fn a_certificate_nobody_knows_gets_nowhere_and_its_owner_learns_nothing() {
 /// The offer with another level and other algorithms.
 fn weakened(offer: &[u8], level: LevelCode, algorithms: &[u8]) -> Vec<u8> {
     let payload = &offer[PREAMBLE_BYTES + HEADER_BYTES..];
-    let message = LoginMessage::decode(mirrorlab::wire::frame::FrameType::NEGOTIATE_OFFER, payload);
+    let message = LoginMessage::decode(FrameType::NEGOTIATE_OFFER, payload);
     let Ok(LoginMessage::Offer(mut offer)) = message else {
         panic!("an offer: {message:?}");
     };
@@ -74,37 +76,46 @@ fn weakened(offer: &[u8], level: LevelCode, algorithms: &[u8]) -> Vec<u8> {
     bytes
 }
 
+async fn weaken(rig: &Rig, make: impl Fn() -> Foe) {
+    // Where both would accept what the attacker pretends, the proof sees that they did not see the same handshake.
+    let cases: [(&str, LevelCode, &[u8], u32); 4] = [
+        ("REQUIRED ALGORITHM AES", LevelCode::DISABLED, &[], 28027),
+        ("REQUIRED ALGORITHM AES", LevelCode::REQUIRED, &[1], 28027),
+        ("SUPPORTED ALGORITHM AES RC4", LevelCode::DISABLED, &[], 28038),
+        ("SUPPORTED ALGORITHM AES RC4", LevelCode::SUPPORTED, &[1], 28038),
+    ];
+    for (own, level, algorithms, number) in cases {
+        let sql = format!("ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (ENCRYPTION = {own});");
+        rig.must("beta", &sql).await;
+        rig.pass(Duration::from_secs(8)).await;
+        let since = rig.world.now();
+        let mut victim = make();
+        // So that the victim takes the bait: it would accept what the attacker pretends it had offered.
+        victim.local.config.encryption = Encryption::Supported(Algorithms::AesRc4);
+        let plan = Plan {
+            deed: Box::new(move |number, bytes| match number {
+                0 => Deed::Changed(weakened(bytes, level, algorithms)),
+                _ => Deed::Honest,
+            }),
+            online: None,
+        };
+        let report = rig.attack(victim, plan).await;
+        assert!(!report.was_online, "{own}: {report:?}");
+        assert_ne!(report.end, "open", "{own}: {report:?}");
+        assert!(report.after < Duration::from_secs(1), "{own}: {report:?}");
+        rig.assert_named(since, &report, number);
+        rig.assert_served().await;
+    }
+}
+
 #[test]
 fn a_weakened_offer_is_noticed_whatever_was_agreed() {
-    with_trio(async |rig| {
-        let cases: [(&str, LevelCode, &[u8], u32); 4] = [
-            ("REQUIRED ALGORITHM AES", LevelCode::DISABLED, &[], 28027),
-            ("REQUIRED ALGORITHM AES", LevelCode::REQUIRED, &[1], 28027),
-            ("SUPPORTED ALGORITHM AES RC4", LevelCode::DISABLED, &[], 28038),
-            ("SUPPORTED ALGORITHM AES RC4", LevelCode::SUPPORTED, &[1], 28038),
-        ];
-        for (own, level, algorithms, number) in cases {
-            let sql = format!("ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (ENCRYPTION = {own});");
-            rig.must("beta", &sql).await;
-            rig.pass(Duration::from_secs(8)).await;
-            let since = rig.world.now();
-            let mut victim = rig.insider();
-            // So that the victim takes the bait: it would accept what the attacker pretends it had offered.
-            victim.local.config.encryption = Encryption::Supported(Algorithms::AesRc4);
-            let plan = Plan {
-                deed: Box::new(move |number, bytes| match number {
-                    0 => Deed::Changed(weakened(bytes, level, algorithms)),
-                    _ => Deed::Honest,
-                }),
-                online: None,
-            };
-            let report = rig.attack(victim, plan).await;
-            assert!(!report.was_online, "{own}: {report:?}");
-            assert_ne!(report.end, "open", "{own}: {report:?}");
-            assert!(report.after < Duration::from_secs(1), "{own}: {report:?}");
-            rig.assert_named(since, &report, number);
-            rig.assert_served().await;
-        }
+    with_trio(async |rig| weaken(rig, || rig.insider()).await);
+    with_windows("NTLM", async |rig| {
+        weaken(rig, || rig.windows(WindowsMethod::Ntlm)).await
+    });
+    with_windows("KERBEROS", async |rig| {
+        weaken(rig, || rig.windows(WindowsMethod::Kerberos)).await;
     });
 }
 
@@ -152,24 +163,22 @@ fn a_recorded_kerberos_login_opens_nothing() {
 }
 
 /// In the place of each token of the attacker: the one that the endpoint sent him last.
-async fn send_back(rig: &Rig, make: impl Fn() -> Foe, number: u32) {
+async fn send_back(rig: &Rig, make: impl Fn() -> Foe, tokens: usize, number: u32) {
     // What the endpoint answers to the first token does not depend on who asks.
     let first = rig.attack(make(), Plan::until(2, |_| Vec::new())).await;
-    let answer = PREAMBLE_BYTES + HEADER_BYTES;
-    let length = first.heard[PREAMBLE_BYTES..PREAMBLE_BYTES + 4]
-        .try_into()
-        .expect("four bytes");
-    let token = &first.heard[answer + u32::from_be_bytes(length) as usize..];
-    let payload = token[HEADER_BYTES..].to_vec();
-    for step in [1, 2] {
+    let mut decoder = FrameDecoder::new(Protocol::Mirroring, LOGIN_PAYLOAD_BYTES_MAX);
+    decoder.push(&first.heard);
+    let payload = loop {
+        let frame = decoder.next_frame().expect("an honest endpoint");
+        let (header, payload) = frame.expect("a token is among them");
+        if header.kind == FrameType::TOKEN {
+            break payload.to_vec();
+        }
+    };
+    for step in 1..=tokens {
         let since = rig.world.now();
         let mut bytes = Vec::new();
-        put_frame(
-            &mut bytes,
-            mirrorlab::wire::frame::FrameType::TOKEN,
-            step as u64,
-            &payload,
-        );
+        put_frame(&mut bytes, FrameType::TOKEN, step as u64, &payload);
         let report = rig
             .attack(make(), Plan::until(step, move |_| bytes.clone()))
             .await;
@@ -181,9 +190,12 @@ async fn send_back(rig: &Rig, make: impl Fn() -> Foe, number: u32) {
 
 #[test]
 fn an_endpoints_own_tokens_are_nobodys_proof() {
-    with_trio(async |rig| send_back(rig, || rig.insider(), 28038).await);
+    with_trio(async |rig| send_back(rig, || rig.insider(), 2, 28038).await);
     with_windows("NTLM", async |rig| {
-        send_back(rig, || rig.windows(WindowsMethod::Ntlm), 28079).await
+        send_back(rig, || rig.windows(WindowsMethod::Ntlm), 2, 28079).await
+    });
+    with_windows("KERBEROS", async |rig| {
+        send_back(rig, || rig.windows(WindowsMethod::Kerberos), 1, 28079).await;
     });
 }
 

@@ -13,6 +13,7 @@ mod online;
 mod rig;
 #[path = "../../fuzz/entry/samples.rs"]
 mod samples;
+mod second_method;
 mod stalls;
 mod strangers;
 mod witness;

@@ -11,10 +11,36 @@ use mirrorlab::wire::login::{AlgorithmCode, Arbitration, AuthMethod, LevelCode, 
 use crate::foe::{Foe, Plan};
 use crate::rig::{Rig, with_trio, with_windows};
 
-/// Own messages of a whole login by certificate, by NTLM: offer, two tokens, validation, request, response.
-const MESSAGES: usize = 6;
-/// From this message on everything is sealed.
-const SEALED: usize = 4;
+/// The attacker's own messages in a whole login: offer, tokens, validation, and, sealed, request and response.
+#[derive(Clone, Copy)]
+struct Login {
+    tokens: usize,
+}
+
+/// By certificate, and by NTLM.
+const TWO_TOKENS: Login = Login { tokens: 2 };
+const KERBEROS: Login = Login { tokens: 1 };
+
+impl Login {
+    fn messages(self) -> usize {
+        self.sealed() + 2
+    }
+
+    /// From this message on everything is sealed.
+    fn sealed(self) -> usize {
+        self.tokens + 2
+    }
+
+    /// What belongs in the place of a message that is in clear.
+    fn belongs(self, step: usize) -> Option<FrameType> {
+        match step {
+            0 => Some(FrameType::NEGOTIATE_OFFER),
+            _ if step <= self.tokens => Some(FrameType::TOKEN),
+            _ if step < self.sealed() => Some(FrameType::VALIDATION),
+            _ => None,
+        }
+    }
+}
 
 /// A well-formed payload of every kind, and of some kinds that do not exist.
 fn kinds() -> Vec<(FrameType, Vec<u8>)> {
@@ -56,10 +82,10 @@ fn frame(step: usize, kind: FrameType, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-async fn out_of_order(rig: &Rig, make: impl Fn() -> Foe, belongs: &[(usize, FrameType)]) {
-    for step in 0..MESSAGES {
+async fn out_of_order(rig: &Rig, make: impl Fn() -> Foe, login: Login) {
+    for step in 0..login.messages() {
         for (kind, payload) in kinds() {
-            if belongs.contains(&(step, kind)) {
+            if login.belongs(step) == Some(kind) {
                 continue;
             }
             let what = format!("{kind} in place of message {step}");
@@ -70,8 +96,8 @@ async fn out_of_order(rig: &Rig, make: impl Fn() -> Foe, belongs: &[(usize, Fram
                 .await;
             report.assert_refused(&what);
             let number = match kind {
-                _ if step >= SEALED => 28044,
-                FrameType::REJECT if (1..4).contains(&step) => 28031,
+                _ if step >= login.sealed() => 28044,
+                FrameType::REJECT if step > 0 => 28031,
                 FrameType(1..=9) => 28029,
                 _ => 28040,
             };
@@ -83,27 +109,20 @@ async fn out_of_order(rig: &Rig, make: impl Fn() -> Foe, belongs: &[(usize, Fram
 
 #[test]
 fn no_message_is_taken_out_of_order_by_a_certificate_login() {
-    with_trio(async |rig| {
-        let belongs = [
-            (0, FrameType::NEGOTIATE_OFFER),
-            (1, FrameType::TOKEN),
-            (2, FrameType::TOKEN),
-            (3, FrameType::VALIDATION),
-        ];
-        out_of_order(rig, || rig.insider(), &belongs).await;
-    });
+    with_trio(async |rig| out_of_order(rig, || rig.insider(), TWO_TOKENS).await);
 }
 
 #[test]
 fn no_message_is_taken_out_of_order_by_an_ntlm_login() {
     with_windows("NTLM", async |rig| {
-        let belongs = [
-            (0, FrameType::NEGOTIATE_OFFER),
-            (1, FrameType::TOKEN),
-            (2, FrameType::TOKEN),
-            (3, FrameType::VALIDATION),
-        ];
-        out_of_order(rig, || rig.windows(WindowsMethod::Ntlm), &belongs).await;
+        out_of_order(rig, || rig.windows(WindowsMethod::Ntlm), TWO_TOKENS).await;
+    });
+}
+
+#[test]
+fn no_message_is_taken_out_of_order_by_a_kerberos_login() {
+    with_windows("KERBEROS", async |rig| {
+        out_of_order(rig, || rig.windows(WindowsMethod::Kerberos), KERBEROS).await;
     });
 }
 
@@ -208,51 +227,76 @@ const BENDS: [Bend; 12] = [
     ),
 ];
 
-#[test]
-fn no_bent_message_is_taken_in_any_state() {
-    with_trio(async |rig| {
-        for step in 0..MESSAGES {
-            for (what, bend, clear, sealed) in BENDS {
-                let what = format!("{what} in message {step}");
-                let since = rig.world.now();
-                let at = if step == 0 { PREAMBLE_BYTES } else { 0 };
-                let bent = move |honest: &[u8]| {
-                    let mut bytes = honest.to_vec();
-                    bend(&mut bytes, at);
-                    bytes
-                };
-                let report = rig.attack(rig.insider(), Plan::until(step, bent)).await;
-                report.assert_refused(&what);
-                match if step >= SEALED { sealed } else { clear } {
-                    // What a message is that lost its end depends on the message.
-                    0 => assert!(
-                        rig.log("beta", since).iter().any(|l| l.contains(&report.from)),
-                        "{what}"
-                    ),
-                    number => rig.assert_named(since, &report, number),
-                }
+async fn bent(rig: &Rig, make: impl Fn() -> Foe, login: Login) {
+    for step in 0..login.messages() {
+        for (what, bend, clear, sealed) in BENDS {
+            let what = format!("{what} in message {step}");
+            let since = rig.world.now();
+            let at = if step == 0 { PREAMBLE_BYTES } else { 0 };
+            let bent = move |honest: &[u8]| {
+                let mut bytes = honest.to_vec();
+                bend(&mut bytes, at);
+                bytes
+            };
+            let report = rig.attack(make(), Plan::until(step, bent)).await;
+            report.assert_refused(&what);
+            match if step >= login.sealed() { sealed } else { clear } {
+                // What a message is that lost its end depends on the message.
+                0 => assert!(
+                    rig.log("beta", since).iter().any(|l| l.contains(&report.from)),
+                    "{what}"
+                ),
+                number => rig.assert_named(since, &report, number),
             }
-            rig.assert_served().await;
         }
+        rig.assert_served().await;
+    }
+}
+
+#[test]
+fn no_bent_message_is_taken_in_any_state_of_a_certificate_login() {
+    with_trio(async |rig| bent(rig, || rig.insider(), TWO_TOKENS).await);
+}
+
+#[test]
+fn no_bent_message_is_taken_in_any_state_of_an_ntlm_login() {
+    with_windows("NTLM", async |rig| {
+        bent(rig, || rig.windows(WindowsMethod::Ntlm), TWO_TOKENS).await;
     });
 }
 
 #[test]
+fn no_bent_message_is_taken_in_any_state_of_a_kerberos_login() {
+    with_windows("KERBEROS", async |rig| {
+        bent(rig, || rig.windows(WindowsMethod::Kerberos), KERBEROS).await;
+    });
+}
+
+async fn twice(rig: &Rig, make: impl Fn() -> Foe, login: Login) {
+    for step in 0..login.messages() {
+        let since = rig.world.now();
+        let twice = |honest: &[u8]| {
+            let frame = honest
+                .strip_prefix(&Protocol::Mirroring.preamble())
+                .unwrap_or(honest);
+            [honest, frame].concat()
+        };
+        let report = rig.attack(make(), Plan::until(step, twice)).await;
+        assert_ne!(report.end, "open", "{step}: {report:?}");
+        assert!(report.since_deed.as_secs() < 1, "{step}: {report:?}");
+        let number = if step + 1 >= login.sealed() { 28061 } else { 28040 };
+        rig.assert_named(since, &report, number);
+    }
+}
+
+#[test]
 fn a_message_that_comes_twice_ends_the_login() {
-    with_trio(async |rig| {
-        for step in 0..MESSAGES {
-            let since = rig.world.now();
-            let twice = |honest: &[u8]| {
-                let frame = honest
-                    .strip_prefix(&Protocol::Mirroring.preamble())
-                    .unwrap_or(honest);
-                [honest, frame].concat()
-            };
-            let report = rig.attack(rig.insider(), Plan::until(step, twice)).await;
-            assert_ne!(report.end, "open", "{step}: {report:?}");
-            assert!(report.since_deed.as_secs() < 1, "{step}: {report:?}");
-            rig.assert_named(since, &report, if step >= SEALED - 1 { 28061 } else { 28040 });
-        }
+    with_trio(async |rig| twice(rig, || rig.insider(), TWO_TOKENS).await);
+    with_windows("NTLM", async |rig| {
+        twice(rig, || rig.windows(WindowsMethod::Ntlm), TWO_TOKENS).await;
+    });
+    with_windows("KERBEROS", async |rig| {
+        twice(rig, || rig.windows(WindowsMethod::Kerberos), KERBEROS).await;
     });
 }
 

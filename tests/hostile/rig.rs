@@ -227,6 +227,12 @@ impl Rig {
         self.foe(local)
     }
 
+    /// An attacker who offers certificate and NTLM, in this order, and has neither; whom an endpoint takes for one of two methods.
+    pub fn torn(&self) -> Foe {
+        let authentication = Authentication::CertificateThenWindows("stolen".into(), WindowsMethod::Ntlm);
+        self.foe(self.nobody(authentication))
+    }
+
     fn nobody(&self, authentication: Authentication) -> LocalEndpoint {
         self.foes.set(self.foes.get().wrapping_add(1));
         LocalEndpoint {

@@ -182,6 +182,29 @@ impl Directory {
         Ok(())
     }
 
+    /// Gives an account another name in its domain. SID, password and service principal names stay, and so do the keys: they
+    /// are made anew with the next password.
+    pub fn rename_account(&mut self, name: &AccountName, to: &str) -> Result<(), DirectoryError> {
+        let domain = self.domain_mut(name.domain())?;
+        let renamed = AccountName::new(domain.netbios.clone(), to);
+        if !domain.accounts.contains_key(&fold(name.name())) {
+            return Err(DirectoryError::NoAccount(name.clone()));
+        }
+        if domain.accounts.contains_key(&fold(to)) {
+            return Err(DirectoryError::AccountExists(renamed));
+        }
+        if let Some(mut account) = domain.accounts.remove(&fold(name.name())) {
+            account.name = renamed.clone();
+            domain.accounts.insert(fold(to), account);
+        }
+        for holders in self.spns.values_mut() {
+            if holders.remove(name) {
+                holders.insert(renamed.clone());
+            }
+        }
+        Ok(())
+    }
+
     /// Changes the password. Whoever runs with the old one finds out at the next logon.
     pub fn set_password(&mut self, name: &AccountName, password: &str) -> Result<(), DirectoryError> {
         let dns = self.domain_mut(name.domain())?.dns.clone();
@@ -450,6 +473,30 @@ mod tests {
         assert!(locked(&directory));
         directory.set_locked(&one, false).expect("unlocked");
         assert!(!locked(&directory));
+    }
+
+    #[test]
+    fn a_renamed_account_is_the_same_account() {
+        let mut directory = directory();
+        let (one, two) = (AccountName::new("A", "one"), AccountName::new("A", "two"));
+        let sid = directory.add_account(&one, "x").expect("added");
+        directory.add_account(&two, "x").expect("added");
+        directory.add_spn("MSSQLSvc/host:7022", &one).expect("added");
+        let before = directory.credentials(&one).expect("there");
+        assert_eq!(
+            directory.rename_account(&one, "TWO"),
+            Err(DirectoryError::AccountExists(two))
+        );
+        directory.rename_account(&one, "three").expect("free");
+        assert_eq!(
+            directory.rename_account(&one, "four"),
+            Err(DirectoryError::NoAccount(one))
+        );
+        let three = AccountName::new("A", "three");
+        let service = directory.service("MSSQLSvc/host:7022").expect("its name moved");
+        assert_eq!((service.name(), service.sid()), (&three, sid));
+        let after = directory.credentials(&three).expect("there");
+        assert_eq!(after.secret, before.secret);
     }
 
     #[test]

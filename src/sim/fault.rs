@@ -76,6 +76,9 @@ pub enum Fault {
     AccountLocked { account: AccountName },
     /// An account has another password than its services were started with, until it is changed back.
     PasswordChanged { account: AccountName },
+    /// An account has another name in its domain, until it has the old one again; a service is given the new one when it is
+    /// started.
+    AccountRenamed { account: AccountName, name: String },
     /// The service principal name of an instance's endpoint is registered to nobody.
     SpnRemoved { instance: InstanceName },
     /// The service principal name of an instance's endpoint is registered to this account as well.
@@ -141,7 +144,7 @@ pub enum PortSpec {
 }
 
 /// The names of the kinds, as scenarios and results write them.
-pub const KINDS: [&str; 33] = [
+pub const KINDS: [&str; 34] = [
     "drop",
     "reject",
     "cut",
@@ -170,6 +173,7 @@ pub const KINDS: [&str; 33] = [
     "account_disabled",
     "account_locked",
     "password_changed",
+    "account_renamed",
     "spn_removed",
     "spn_duplicated",
     "trust_removed",
@@ -211,6 +215,7 @@ impl Fault {
             Fault::AccountDisabled { .. } => "account_disabled",
             Fault::AccountLocked { .. } => "account_locked",
             Fault::PasswordChanged { .. } => "password_changed",
+            Fault::AccountRenamed { .. } => "account_renamed",
             Fault::SpnRemoved { .. } => "spn_removed",
             Fault::SpnDuplicated { .. } => "spn_duplicated",
             Fault::TrustRemoved { .. } => "trust_removed",
@@ -270,6 +275,7 @@ impl fmt::Display for Fault {
             Fault::AccountDisabled { account }
             | Fault::AccountLocked { account }
             | Fault::PasswordChanged { account } => write!(f, " {account}"),
+            Fault::AccountRenamed { account, name } => write!(f, " {account} {name}"),
             Fault::SpnRemoved { instance } => write!(f, " {instance}"),
             Fault::SpnDuplicated { instance, account } => write!(f, " {instance} {account}"),
             Fault::TrustRemoved { domain, trusted } => write!(f, " {domain} in {trusted}"),

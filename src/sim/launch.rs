@@ -319,7 +319,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
     pub fn start(&self, name: &InstanceName) -> Result<(), String> {
         let spec = self.spec(name)?.clone();
         let system = self.system(&spec.system)?;
-        let topology = self.power.topology.clone();
+        let topology = self.power.domains.name_accounts(&self.power.topology);
         let boot = self.boot;
         let power = self.power.clone();
         let recorder = self.power.recorder.clone();

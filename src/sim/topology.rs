@@ -96,6 +96,8 @@ pub struct AccountSpec {
     pub locked: bool,
     /// Whether a service that runs under it may register its own service principal name.
     pub registers_spn: bool,
+    /// What it is called since it was renamed, if it was.
+    pub renamed: Option<String>,
 }
 
 /// A machine.

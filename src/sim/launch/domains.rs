@@ -13,7 +13,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use crate::domain::{
-    AccountName, Controller, Directory, DirectoryError, FrameReader, LogonSession, encode_frame,
+    AccountName, Controller, Directory, DirectoryError, FrameReader, LogonSession, ServiceAccount,
+    encode_frame,
 };
 use crate::driver::clock::Clock;
 use crate::driver::entropy::Entropy;
@@ -69,6 +70,7 @@ enum Change {
     Disabled(AccountName, bool),
     Locked(AccountName, bool),
     Password(AccountName, String),
+    Name(AccountName, String),
     AddSpn(String, AccountName),
     RemoveSpn(String, AccountName),
     AddTrust(String, String),
@@ -81,6 +83,7 @@ impl Change {
             Change::Disabled(account, is) => directory.set_disabled(account, *is),
             Change::Locked(account, is) => directory.set_locked(account, *is),
             Change::Password(account, password) => directory.set_password(account, password),
+            Change::Name(account, name) => directory.rename_account(account, name),
             Change::AddSpn(spn, account) => directory.add_spn(spn, account),
             Change::RemoveSpn(spn, account) => directory.remove_spn(spn, account),
             Change::AddTrust(trusting, trusted) => directory.add_trust(trusting, trusted),
@@ -155,6 +158,25 @@ impl Domains {
         if let Some(host) = self.controllers.get(domain) {
             host.process.set(process);
         }
+    }
+
+    /// The topology with the names that its accounts have now, for a service that is started.
+    pub(super) fn name_accounts(&self, topology: &Topology) -> Topology {
+        let mut topology = topology.clone();
+        let Ok(declared) = directory(&topology, [0; 32]) else {
+            return topology;
+        };
+        let directory = self.shared.directory.borrow();
+        for domain in &mut topology.domains {
+            for user in &mut domain.accounts {
+                let known = declared.account(&AccountName::new(&domain.name, &user.name));
+                let now = known.and_then(|account| directory.account_by_sid(account.sid()));
+                user.renamed = now
+                    .map(|account| account.name().name().to_owned())
+                    .filter(|name| *name != user.name);
+            }
+        }
+        topology
     }
 
     /// What the process of a domain's controller does.
@@ -232,6 +254,13 @@ impl Domains {
                 vec![Change::Password(account.clone(), CHANGED_PASSWORD.to_owned())],
                 vec![Change::Password(account.clone(), password(topology, account))],
             ),
+            Fault::AccountRenamed { account, name } => {
+                let renamed = AccountName::new(account.domain(), name.clone());
+                (
+                    vec![Change::Name(account.clone(), name.clone())],
+                    vec![Change::Name(renamed, account.name().to_owned())],
+                )
+            }
             Fault::SpnRemoved { instance } => {
                 let spn = spn(instance)?;
                 let directory = self.shared.directory.borrow();
@@ -377,7 +406,10 @@ pub(super) fn service(topology: &Topology, spec: &InstanceSpec) -> Result<Servic
     let domain = topology.domain_of(&spec.system);
     let computer = domain.map(|domain| AccountName::computer(&domain.name, &spec.system));
     let computer = computer.and_then(|name| known.credentials(&name));
-    let account = spec.service_account.clone();
+    let account = match &spec.service_account {
+        ServiceAccount::Domain(account) => ServiceAccount::Domain(present_name(topology, account)),
+        other => other.clone(),
+    };
     let name = account.on_the_network(domain.map(|d| d.name.as_str()), &spec.system);
     let session = match (name.as_ref().and_then(|n| known.credentials(n)), &computer) {
         (Some(service), Some(computer)) => Some(LogonSession::new(service, computer.clone())),
@@ -420,8 +452,26 @@ fn directory(topology: &Topology, seed: [u8; 32]) -> Result<Directory, Directory
         for (spn, account) in &domain.spns {
             directory.add_spn(spn, &AccountName::new(&domain.name, account))?;
         }
+        for user in &domain.accounts {
+            if let Some(renamed) = &user.renamed {
+                directory.rename_account(&AccountName::new(&domain.name, &user.name), renamed)?;
+            }
+        }
     }
     Ok(directory)
+}
+
+/// What a declared account is called now.
+fn present_name(topology: &Topology, account: &AccountName) -> AccountName {
+    let mut users = topology
+        .domain(account.domain())
+        .into_iter()
+        .flat_map(|domain| &domain.accounts);
+    let user = users.find(|user| user.name.eq_ignore_ascii_case(account.name()));
+    match user.and_then(|user| user.renamed.clone()) {
+        Some(renamed) => AccountName::new(account.domain(), renamed),
+        None => account.clone(),
+    }
 }
 
 /// The password of a user account as the scenario says; a computer's is its own business and nobody's to know.

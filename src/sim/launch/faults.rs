@@ -118,6 +118,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             Fault::AccountDisabled { .. }
             | Fault::AccountLocked { .. }
             | Fault::PasswordChanged { .. }
+            | Fault::AccountRenamed { .. }
             | Fault::SpnRemoved { .. }
             | Fault::SpnDuplicated { .. }
             | Fault::TrustRemoved { .. }

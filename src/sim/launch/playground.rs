@@ -262,6 +262,7 @@ impl Playground for Reference {
             | Fault::AccountDisabled { .. }
             | Fault::AccountLocked { .. }
             | Fault::PasswordChanged { .. }
+            | Fault::AccountRenamed { .. }
             | Fault::SpnRemoved { .. }
             | Fault::SpnDuplicated { .. }
             | Fault::TrustRemoved { .. }

@@ -74,6 +74,9 @@ pub(super) fn fault_keys(fault: &Fault) -> Vec<String> {
         Fault::AccountDisabled { account }
         | Fault::AccountLocked { account }
         | Fault::PasswordChanged { account } => vec![key("account", &account.to_string())],
+        Fault::AccountRenamed { account, name } => {
+            vec![key("account", &account.to_string()), key("name", name)]
+        }
         Fault::SpnRemoved { instance } => vec![key("instance", instance.as_str())],
         Fault::SpnDuplicated { instance, account } => vec![
             key("instance", instance.as_str()),

@@ -215,6 +215,7 @@ pub(super) struct RawFault {
     pub kept: Option<Spanned<bool>>,
     pub how: Option<Text>,
     pub account: Option<Text>,
+    pub name: Option<Text>,
     pub domain: Option<Text>,
     pub trusted: Option<Text>,
     pub count: Option<Number>,

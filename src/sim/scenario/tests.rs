@@ -125,6 +125,29 @@ fn unknown_keys_and_names_are_errors_with_a_hint() {
 }
 
 #[test]
+fn a_new_name_of_an_account_is_checked() {
+    let renamed = |account: &str, name: &str| {
+        let fault = format!("kind = \"account_renamed\", account = 'LAB\\{account}', name = '{name}'");
+        let step = format!("[[step]]\nat = \"1s\"\nfault = {{ {fault} }}\n");
+        let mut library = Library::built_in();
+        let head = HEAD.replace("trio", "separate_accounts");
+        library.insert("test/case", &format!("{head}{step}{EXPECT}"));
+        library.load("test/case")
+    };
+    assert!(renamed("sql_b", "sql_x").is_ok());
+    for (account, name, hint) in [
+        ("sql_b", "SQL_A", "this account exists"),
+        ("sql_b", "LAB\\sql_x", "without the domain"),
+        ("sql_b", "", "without the domain"),
+        ("BETA$", "gamma", "only a user's account is renamed"),
+    ] {
+        let e = renamed(account, name).expect_err(name);
+        assert_eq!(e.hint.as_deref(), Some(hint));
+        assert_eq!(e.place.map(|(line, _)| line), Some(8));
+    }
+}
+
+#[test]
 fn times_are_checked() {
     let step = |at: &str| format!("[[step]]\nat = \"{at}\"\nheal_all = true\n");
     assert!(matches!(error(&step("12")).problem, Problem::BadDuration(_)));

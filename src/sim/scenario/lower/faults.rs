@@ -3,6 +3,7 @@
 use toml::Spanned;
 
 use super::{Lowered, Lowering, Names};
+use crate::domain::AccountName;
 use crate::sim::fault::{Crash, Direction, Fault, FirewallFault, KINDS, MiddleFault, PortSpec};
 use crate::sim::scenario::Action;
 use crate::sim::scenario::error::Problem;
@@ -149,6 +150,9 @@ impl Lowering<'_> {
             "account_disabled" => Fault::AccountDisabled { account: account()? },
             "account_locked" => Fault::AccountLocked { account: account()? },
             "password_changed" => Fault::PasswordChanged { account: account()? },
+            "account_renamed" => {
+                self.renamed(account()?, f.name.as_ref().ok_or_else(|| missing("name"))?, names)?
+            }
             "spn_removed" => Fault::SpnRemoved {
                 instance: instance()?,
             },
@@ -199,6 +203,7 @@ impl Lowering<'_> {
             "bit_rot" => &["system", "file", "offset"],
             "crash_at_write" => &["system", "write", "kept", "how"],
             "account_disabled" | "account_locked" | "password_changed" => &["account"],
+            "account_renamed" => &["account", "name"],
             "spn_removed" => &["instance"],
             "spn_duplicated" => &["instance", "account"],
             "trust_removed" => &["domain", "trusted"],
@@ -226,6 +231,7 @@ impl Lowering<'_> {
             ("how", f.how.as_ref().map(Spanned::span)),
             ("count", f.count.as_ref().map(Spanned::span)),
             ("account", f.account.as_ref().map(Spanned::span)),
+            ("name", f.name.as_ref().map(Spanned::span)),
             ("domain", f.domain.as_ref().map(Spanned::span)),
             ("trusted", f.trusted.as_ref().map(Spanned::span)),
         ];
@@ -238,6 +244,26 @@ impl Lowering<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A computer keeps its name, which is also its system's.
+    fn renamed(&self, account: AccountName, name: &Text, names: &Names) -> Lowered<Fault> {
+        let to = name.get_ref();
+        let hint = if account.is_computer() {
+            "only a user's account is renamed"
+        } else if to.is_empty() || to.contains(['\\', '$']) {
+            "without the domain"
+        } else if names.accounts.iter().any(|known| {
+            AccountName::parse(known).is_some_and(|known| known == AccountName::new(account.domain(), to))
+        }) {
+            "this account exists"
+        } else {
+            return Ok(Fault::AccountRenamed {
+                account,
+                name: to.clone(),
+            });
+        };
+        Err(self.bad(name.span(), "new name of an account", to, Some(hint.into())))
     }
 
     fn firewall(&self, raw: &Spanned<RawFault>, names: &Names) -> Lowered<FirewallFault> {

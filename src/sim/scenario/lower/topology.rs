@@ -37,6 +37,7 @@ impl Lowering<'_> {
                 disabled: spec.disabled,
                 locked: spec.locked,
                 registers_spn: spec.registers_spn,
+                renamed: None,
             });
         }
         base.topology.domains.push(Domain {

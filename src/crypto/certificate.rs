@@ -106,10 +106,14 @@ pub fn generate(
     })
 }
 
+/// The thumbprint of a certificate: SHA-256 of its bytes, whatever they are.
+pub fn thumbprint(der: &[u8]) -> [u8; 32] {
+    Sha256::digest(der).into()
+}
+
 /// The thumbprint of a certificate, in hexadecimal: SHA-256 of its bytes, whatever they are.
 pub fn thumbprint_of(der: &[u8]) -> String {
-    let digest = Sha256::digest(der);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    thumbprint(der).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a certificate; nothing may follow it.
@@ -127,7 +131,7 @@ pub fn parse(der: &[u8]) -> Result<CertificateFacts, CertificateError> {
         serial: certificate.raw_serial().to_vec(),
         not_before: WallTime::from_unix_secs(validity.not_before.timestamp()),
         not_after: WallTime::from_unix_secs(validity.not_after.timestamp()),
-        thumbprint: Sha256::digest(der).into(),
+        thumbprint: thumbprint(der),
     })
 }
 

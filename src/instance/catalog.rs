@@ -7,6 +7,7 @@
 
 mod known_peers;
 mod permissions;
+mod sids;
 mod suspect_pages;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 use known_peers::KnownPeer;
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
+pub use sids::{certificate_sids, principal_sid};
 pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
 
 /// Ids below are the product's own principals and endpoints.
@@ -53,6 +55,9 @@ pub struct Login {
     /// The security identifier of a Windows account; empty for other logins and where it could not be asked for.
     #[serde(default)]
     pub sid: Vec<u8>,
+    /// When it was last altered; absent if it never was.
+    #[serde(default)]
+    pub modified: Option<WallTime>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +73,7 @@ pub struct User {
     pub name: String,
     pub id: u32,
     pub login: String,
+    pub created: WallTime,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,6 +87,9 @@ pub struct Certificate {
     pub private_key: Option<PrivateKey>,
     /// ACTIVE FOR BEGIN_DIALOG; of Service Broker alone.
     pub active_for_begin_dialog: bool,
+    /// When the private key was last exported.
+    #[serde(default)]
+    pub private_key_backed_up: Option<WallTime>,
 }
 
 /// A certificate's private key and what protects it.
@@ -218,6 +227,7 @@ impl Catalog {
             roles: BTreeSet::from([ServerRole::Sysadmin]),
             certificate: None,
             sid: Vec::new(),
+            modified: None,
         };
         catalog.put_login(sa);
         catalog.put_permission(PermissionRow {

@@ -58,6 +58,7 @@ impl Instance {
             sid,
             roles: BTreeSet::from([ServerRole::Sysadmin]),
             certificate: None,
+            modified: None,
         });
     }
 

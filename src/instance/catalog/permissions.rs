@@ -319,6 +319,7 @@ mod tests {
                 roles: BTreeSet::new(),
                 certificate: None,
                 sid: Vec::new(),
+                modified: None,
             });
         }
         catalog

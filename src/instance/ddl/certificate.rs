@@ -34,8 +34,18 @@ pub(in crate::instance) enum CertificateStep {
     ReadKey { create: CreateCertificate, der: Vec<u8> },
     /// The private key's file for a certificate that is there.
     ReadKeyFor { name: Name, key: ast::PrivateKey },
-    /// The export; then this file, the private key's.
-    Written { next: Option<(String, Vec<u8>)> },
+    /// The export; then the private key's file.
+    Written { next: Option<KeyFile> },
+    /// The file with the private key of this certificate.
+    KeyWritten { of: Name },
+}
+
+/// A private key that BACKUP CERTIFICATE is still to write.
+#[derive(Debug)]
+pub(in crate::instance) struct KeyFile {
+    of: Name,
+    path: String,
+    bytes: Vec<u8>,
 }
 
 impl Instance {
@@ -269,6 +279,7 @@ impl Instance {
             der,
             private_key,
             active_for_begin_dialog: create.active_for_begin_dialog.unwrap_or(true),
+            private_key_backed_up: None,
         };
         self.catalog.put_certificate(certificate);
         Ok(())
@@ -339,13 +350,22 @@ impl Instance {
                 self.import_key(connection, &name, &key, &bytes)
             }
             CertificateStep::Written { next } => {
-                if let Err(error) = result {
-                    return Err(msg::CERTIFICATE_WRITE.with(&[&super::file_of(&error), &error]));
-                }
-                match next {
-                    None => Ok(Outcome::Done),
-                    Some((path, bytes)) => self.write_for_certificate(connection, path, bytes, None),
-                }
+                written(result)?;
+                let Some(KeyFile { of, path, bytes }) = next else {
+                    return Ok(Outcome::Done);
+                };
+                self.write_for_certificate(connection, path, bytes, CertificateStep::KeyWritten { of })
+            }
+            CertificateStep::KeyWritten { of } => {
+                written(result)?;
+                // Another client may have dropped it meanwhile; the files are there all the same.
+                let Some(certificate) = self.catalog.certificate(of.as_str()) else {
+                    return Ok(Outcome::Done);
+                };
+                let mut certificate = certificate.clone();
+                certificate.private_key_backed_up = Some(self.now.wall);
+                self.catalog.put_certificate(certificate);
+                self.persist(connection, Then::Finish)
             }
         }
     }
@@ -480,11 +500,16 @@ impl Instance {
                 let PrivateKeySource::File(path) = &key.source else {
                     return Err(msg::NOT_SUPPORTED.with(&[&"BACKUP CERTIFICATE with a BINARY private key"]));
                 };
-                Some((path.as_str().to_owned(), self.seal(&pkcs8, password)))
+                Some(KeyFile {
+                    of: backup.name.clone(),
+                    path: path.as_str().to_owned(),
+                    bytes: self.seal(&pkcs8, password),
+                })
             }
         };
         let path = backup.file.as_str().to_owned();
-        self.write_for_certificate(connection, path, certificate.der, key_file)
+        let step = CertificateStep::Written { next: key_file };
+        self.write_for_certificate(connection, path, certificate.der, step)
     }
 
     fn write_for_certificate(
@@ -492,12 +517,12 @@ impl Instance {
         connection: ConnectionId,
         path: String,
         bytes: Vec<u8>,
-        next: Option<(String, Vec<u8>)>,
+        then: CertificateStep,
     ) -> StatementResult {
         self.ask_disk(
             connection,
             DiskRequest::WriteFile { path, bytes },
-            Then::Certificate(Box::new(CertificateStep::Written { next })),
+            Then::Certificate(Box::new(then)),
         )
     }
 
@@ -576,6 +601,14 @@ fn key_path(key: &ast::PrivateKey) -> &str {
 }
 
 /// What was read from `path`; 15208 if nothing was.
+/// What the disk says of a file that was to be written.
+fn written(result: Result<DiskReply, DiskError>) -> Result<(), SqlError> {
+    match result {
+        Ok(_) => Ok(()),
+        Err(error) => Err(msg::CERTIFICATE_WRITE.with(&[&super::file_of(&error), &error])),
+    }
+}
+
 fn file_bytes(path: &str, result: Result<DiskReply, DiskError>) -> Result<Vec<u8>, SqlError> {
     match result {
         Ok(DiskReply::File(bytes)) => Ok(bytes),

@@ -64,6 +64,7 @@ impl Instance {
             roles: BTreeSet::new(),
             certificate,
             sid,
+            modified: None,
         };
         self.catalog.put_login(login);
         // The right to log in comes with a login, the right to connect to the endpoint does not.
@@ -86,6 +87,7 @@ impl Instance {
         let login = self.catalog.login(name).cloned();
         let mut login = login.ok_or_else(|| msg::CANNOT_FIND.with(&[&"login", &name]))?;
         login.disabled = !enabled;
+        login.modified = Some(self.now.wall);
         self.catalog.put_login(login);
         self.persist(connection, Then::Security)
     }
@@ -136,6 +138,7 @@ impl Instance {
             name: name.to_owned(),
             id,
             login,
+            created: self.now.wall,
         });
         self.persist(connection, Then::Security)
     }

@@ -6,7 +6,8 @@
 use crate::crypto::certificate;
 use crate::instance::Instance;
 use crate::instance::catalog::{
-    Certificate, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA_ID, Securable, ServerRole,
+    Certificate, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA, SA_ID, Securable,
+    ServerRole, certificate_sids, principal_sid,
 };
 use crate::instance::views::{
     CertificateRow, Coded, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow,
@@ -92,12 +93,12 @@ impl Instance {
             ServerPrincipalRow {
                 name: l.name.clone(),
                 principal_id: i64::from(l.id),
-                sid: sid(i64::from(l.id)),
+                sid: self.catalog.shown_sid(l),
                 kind,
                 type_desc,
                 is_disabled: l.disabled,
                 create_date: l.created,
-                modify_date: l.created,
+                modify_date: l.modified.unwrap_or(l.created),
                 default_database_name: Some("master".to_owned()),
                 default_language_name: Some("us_english".to_owned()),
                 credential_id: None,
@@ -115,23 +116,24 @@ impl Instance {
     /// The users of `master`: all for who may see any definition, else the login's own and `dbo`.
     pub(super) fn user_rows(&self, login: &str) -> Vec<DatabasePrincipalRow> {
         let everyone = self.sees_every_definition(login);
-        let user = |name: &str, id: i64, login: Option<&str>| {
-            let created = login
-                .and_then(|l| self.catalog.login(l))
-                .map(|l| l.created)
-                .unwrap_or_default();
+        let user = |name: &str, id: i64, login: &str, created: WallTime| {
+            let login = self.catalog.login(login);
+            let (kind, type_desc, authentication) = match login.map(|l| l.kind) {
+                Some(LoginKind::Windows) => ("U", "WINDOWS_USER", Coded::new(3, "WINDOWS")),
+                _ => ("S", "SQL_USER", Coded::new(1, "INSTANCE")),
+            };
             DatabasePrincipalRow {
                 name: name.to_owned(),
                 principal_id: id,
-                kind: "S",
-                type_desc: "SQL_USER",
+                kind,
+                type_desc,
                 default_schema_name: Some("dbo".to_owned()),
                 create_date: created,
                 modify_date: created,
                 owning_principal_id: None,
-                sid: login.and_then(|l| self.principal_id(l)).map(sid),
+                sid: login.map(|l| self.catalog.shown_sid(l)),
                 is_fixed_role: false,
-                authentication_type: Coded::new(1, "INSTANCE"),
+                authentication_type: authentication,
                 default_language_name: None,
                 default_language_lcid: None,
                 allow_encrypted_value_modifications: false,
@@ -141,9 +143,11 @@ impl Instance {
             .catalog
             .users()
             .filter(|u| everyone || u.login.eq_ignore_ascii_case(login))
-            .map(|u| user(&u.name, i64::from(u.id), Some(&u.login)));
-        let mut rows: Vec<DatabasePrincipalRow> =
-            [user("dbo", 1, Some("sa"))].into_iter().chain(users).collect();
+            .map(|u| user(&u.name, i64::from(u.id), &u.login, u.created));
+        let mut rows: Vec<DatabasePrincipalRow> = [user("dbo", 1, SA, BUILT_IN_CREATED)]
+            .into_iter()
+            .chain(users)
+            .collect();
         rows.sort_by_key(|r| r.principal_id);
         rows
     }
@@ -157,6 +161,7 @@ impl Instance {
         };
         let row = |c: &Certificate| {
             let facts = certificate::parse(&c.der).ok()?;
+            let (sid, string_sid) = certificate_sids(&c.der);
             let (kind, desc) = match c.private_key {
                 Some(PrivateKey::MasterKey(_)) => ("MK", "ENCRYPTED_BY_MASTER_KEY"),
                 Some(PrivateKey::Password(_)) => ("PW", "ENCRYPTED_BY_PASSWORD"),
@@ -171,14 +176,14 @@ impl Instance {
                 is_active_for_begin_dialog: c.active_for_begin_dialog,
                 issuer_name: facts.issuer.clone(),
                 cert_serial_number: hex(&facts.serial[..facts.serial.len().min(16)]),
-                sid: None,
-                string_sid: None,
+                sid: Some(sid),
+                string_sid: Some(string_sid),
                 subject: facts.subject.clone(),
                 expiry_date: facts.not_after,
                 start_date: facts.not_before,
                 thumbprint: format!("0x{}", hex(&facts.thumbprint).to_uppercase()),
                 attested_by: None,
-                pvt_key_last_backup_date: None,
+                pvt_key_last_backup_date: c.private_key_backed_up,
             })
         };
         let mut rows: Vec<CertificateRow> =
@@ -211,7 +216,7 @@ fn role_row(name: &str, id: u32, is_fixed_role: bool) -> ServerPrincipalRow {
     ServerPrincipalRow {
         name: name.to_owned(),
         principal_id: i64::from(id),
-        sid: sid(i64::from(id)),
+        sid: principal_sid(id),
         kind: "R",
         type_desc: "SERVER_ROLE",
         is_disabled: false,
@@ -222,14 +227,6 @@ fn role_row(name: &str, id: u32, is_fixed_role: bool) -> ServerPrincipalRow {
         credential_id: None,
         owning_principal_id: Some(i64::from(SA_ID)),
         is_fixed_role,
-    }
-}
-
-/// A security identifier made of the principal's id; `sa` has the product's.
-fn sid(id: i64) -> String {
-    match id == i64::from(SA_ID) {
-        true => "0x01".to_owned(),
-        false => format!("0x{id:08X}"),
     }
 }
 

@@ -152,8 +152,7 @@ impl WindowsFailure {
         }
     }
 
-    /// The account the failure is about, where the exchange got as far as a name: then the audit event is 28048, else
-    /// 28047.
+    /// The account the failure is about, where the exchange got as far as a name. It is not proved.
     pub const fn account(&self) -> Option<&AccountName> {
         match self {
             WindowsFailure::WrongPassword(account)

@@ -586,8 +586,13 @@ impl Connection {
     /// The next method is tried; what made the one before fail is told as the end of the login would be.
     fn fall_back(&mut self, method: Method, reason: &LoginError) {
         let error = reason.to_sql();
-        self.log(self.audit(&error, reason.account().as_deref()));
-        self.audit_event(reason.subclass(), self.login_state, error.number, error.state);
+        self.log(self.audit(&error, None));
+        self.audit_event(
+            reason.subclass(),
+            self.login_state,
+            (error.number, error.state),
+            reason.account(),
+        );
         self.emit(EndpointEvent::MethodFailed {
             connection: self.id,
             accepted: self.side == Side::Acceptor,
@@ -618,12 +623,8 @@ impl Connection {
         self.next_ping = now.at + PING_INTERVAL;
         self.facts.login_time = Some(now.wall);
         self.show_state(LoginState::Online);
-        self.audit_event(
-            AuditSubclass::LoginSuccess,
-            LoginState::Online,
-            msg::LOGIN_SUCCEEDED.number,
-            1,
-        );
+        let succeeded = (msg::LOGIN_SUCCEEDED.number, 1);
+        self.audit_event(AuditSubclass::LoginSuccess, LoginState::Online, succeeded, None);
         if let Some(thumbprint) = logged_in.peer_certificate.clone() {
             self.emit(EndpointEvent::CertificateShown {
                 connection: self.id,
@@ -706,11 +707,15 @@ impl Connection {
         let ended_in = self.login_state;
         self.show_state(LoginState::Error);
         let error = reason.to_sql();
-        let proved = self.facts.proved.as_ref().map(|p| p.principal.name.clone());
-        let user = proved.or_else(|| reason.account());
+        let user = self.facts.proved.as_ref().map(|p| p.principal.name.clone());
         if !is_routine(&reason) {
             self.log(self.audit(&error, user.as_deref()));
-            self.audit_event(reason.subclass(), ended_in, error.number, error.state);
+            self.audit_event(
+                reason.subclass(),
+                ended_in,
+                (error.number, error.state),
+                reason.account(),
+            );
         }
         self.emit(EndpointEvent::LoginFailed {
             connection: self.id,
@@ -752,9 +757,16 @@ impl Connection {
         }
     }
 
-    /// The trace event of a login that is over.
-    fn audit_event(&mut self, subclass: AuditSubclass, login_state: LoginState, number: u32, state: u8) {
+    /// The trace event of a login that is over. `account` is the one that it failed for, though nothing was proved.
+    fn audit_event(
+        &mut self,
+        subclass: AuditSubclass,
+        login_state: LoginState,
+        (number, state): (u32, u8),
+        account: Option<String>,
+    ) {
         let proved = self.facts.proved.as_ref();
+        let user = proved.map(|p| p.principal.name.clone());
         let method = proved.map(|p| p.method).or(self.facts.method);
         let audit = LoginAudit {
             subclass: subclass as u8,
@@ -767,7 +779,8 @@ impl Connection {
             login_state: login_state.name().to_owned(),
             state,
             number,
-            user: proved.map(|p| p.principal.name.clone()),
+            account: account.or_else(|| user.clone().filter(|name| name.contains('\\'))),
+            user,
         };
         self.emit(EndpointEvent::AuditLogin {
             connection: self.id,

@@ -77,6 +77,7 @@ impl Instance {
             server_name: &self.config.server_name,
             database_id: None,
             connection: None,
+            login_sid: None,
         };
         self.trace.record_deprecated(feature, &around);
     }

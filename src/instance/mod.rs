@@ -48,7 +48,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_core::SeedableRng;
 
 use batch::Wait;
-use catalog::Catalog;
+use catalog::{Catalog, SA};
 use client::ClientSession;
 use controller::Questions;
 use database::Database;
@@ -61,7 +61,9 @@ pub use service::Service;
 
 use crate::error::{SqlError, msg};
 use crate::session::Witness;
-use crate::types::{ConnectionId, Event, Guid, InstanceEvent, InstanceName, Now, Timestamp, WallTime};
+use crate::types::{
+    ConnectionId, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, Now, Timestamp, WallTime,
+};
 
 /// What an instance is told at every start.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -394,11 +396,16 @@ impl Instance {
         let connection = event
             .peer_connection()
             .and_then(|id| self.endpoint.connections.get(&id));
+        let login = match &event {
+            Event::Endpoint(EndpointEvent::AuditLogin { audit, .. }) => audit.user.as_deref(),
+            _ => event.database().map(|_| SA),
+        };
         let around = trace::Surroundings {
             wall: self.now.wall,
             server_name: &self.config.server_name,
             database_id: database.map(|d| d.id),
             connection: connection.map(|c| c.connection.guid()),
+            login_sid: login.and_then(|name| self.catalog.sid_of(name)),
         };
         self.trace.record(&event, &around);
         self.outputs.push_back(Output::Emit(event));

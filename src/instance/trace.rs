@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::catalog::SA;
 use super::deprecated::Feature;
 use super::views::{
     CLASS_AUDIT_MIRRORING_LOGIN, CLASS_DEPRECATION_ANNOUNCEMENT, CLASS_DEPRECATION_FINAL_SUPPORT,
@@ -55,6 +56,8 @@ pub struct Surroundings<'a> {
     pub database_id: Option<u32>,
     /// `connection_id` of the connection it is about.
     pub connection: Option<Guid>,
+    /// The security identifier of the login it is about, and of `sa`, under whom the instance's own work runs.
+    pub login_sid: Option<String>,
 }
 
 impl Trace {
@@ -79,7 +82,10 @@ impl Trace {
                 ..at(CLASS_ERROR_LOG)
             }),
             Event::Endpoint(EndpointEvent::AuditLogin { audit, .. }) => {
-                self.push(audit_row(audit, at(CLASS_AUDIT_MIRRORING_LOGIN)));
+                self.push(TraceRow {
+                    login_sid: around.login_sid.clone(),
+                    ..audit_row(audit, at(CLASS_AUDIT_MIRRORING_LOGIN))
+                });
             }
             Event::Endpoint(event) => self.record_connection(event, around),
             Event::Session(SessionEvent::State {
@@ -94,6 +100,8 @@ impl Trace {
                     database_name: Some(database.to_string()),
                     state: Some((*id).into()),
                     integer_data: Some(before.unwrap_or(0).into()),
+                    login_sid: around.login_sid.clone(),
+                    session_login_name: Some(SA.to_owned()),
                     ..at(CLASS_MIRRORING_STATE_CHANGE)
                 });
             }
@@ -169,7 +177,7 @@ impl Trace {
 }
 
 fn audit_row(audit: &LoginAudit, row: TraceRow) -> TraceRow {
-    let (domain, user) = match audit.user.as_deref().and_then(|u| u.split_once('\\')) {
+    let (domain, user) = match audit.account.as_deref().and_then(|u| u.split_once('\\')) {
         Some((domain, user)) => (Some(domain.to_owned()), Some(user.to_owned())),
         None => (None, None),
     };
@@ -194,8 +202,10 @@ fn empty(class: Coded, around: &Surroundings<'_>) -> TraceRow {
     TraceRow {
         text: None,
         database_id: None,
+        transaction_id: None,
         nt_user_name: None,
         nt_domain_name: None,
+        spid: None,
         start_time: around.wall,
         severity: None,
         subclass: None,
@@ -210,7 +220,9 @@ fn empty(class: Coded, around: &Surroundings<'_>) -> TraceRow {
         owner_name: None,
         role_name: None,
         target_user_name: None,
+        login_sid: None,
         provider_name: None,
+        request_id: None,
         event_sequence: 0,
         guid: None,
         // Nothing of this is done by a user's process.
@@ -230,6 +242,7 @@ mod tests {
             server_name: "ALPHA",
             database_id: Some(5),
             connection: Some(Guid::from_bytes([7; 16])),
+            login_sid: Some("0x01".to_owned()),
         }
     }
 

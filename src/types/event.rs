@@ -337,8 +337,11 @@ pub struct LoginAudit {
     pub state: u8,
     /// `Error`: 28046, or the number of the failure.
     pub number: u32,
-    /// `LoginName`, once it is known.
+    /// `LoginName`, once it is proved.
     pub user: Option<String>,
+    /// `NTDomainName` and `NTUserName`, `DOMAIN\user`: the Windows account it is about, proved or only named by the
+    /// peer.
+    pub account: Option<String>,
 }
 
 /// How a role changed hands.

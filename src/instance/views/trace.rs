@@ -11,8 +11,12 @@ view_row! {
     TraceRow {
         text: Option<String> => TextData: NVarChar(4000);
         database_id: Option<u32> => DatabaseID: Int;
+        /// No transaction is at work in what these classes tell.
+        transaction_id: Option<i64> => TransactionID: BigInt;
         nt_user_name: Option<String> => NTUserName: NVarChar(256);
         nt_domain_name: Option<String> => NTDomainName: NVarChar(256);
+        /// There are no session ids here.
+        spid: Option<i64> => SPID: Int;
         start_time: WallTime => StartTime: DateTime;
         severity: Option<u32> => Severity: Int;
         /// The subclass with its name, as the trace categories list it.
@@ -28,7 +32,9 @@ view_row! {
         owner_name: Option<String> => OwnerName: NVarChar(256);
         role_name: Option<String> => RoleName: NVarChar(256);
         target_user_name: Option<String> => TargetUserName: NVarChar(256);
+        login_sid: Option<String> => LoginSid: VarBinary(85);
         provider_name: Option<String> => ProviderName: NVarChar(256);
+        request_id: Option<i64> => RequestID: Int;
         event_sequence: u64 => EventSequence: BigInt;
         guid: Option<Guid> => GUID: UniqueIdentifier;
         is_system: bool => IsSystem: Int;

@@ -193,6 +193,7 @@ catalogue! {
     // The number's severity is the manual's 21; as a finding of recovery that goes on, it is ours.
     LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
     LOGIN_DATABASE = 4060, 11, false, "The login is refused, because the database \"{0}\" it asks for cannot be used.";
+    LOGIN_DEFAULT_DATABASE = 4064, 11, false, "The login is refused, because the default database of the user cannot be used.";
     DISK_ERROR = 823, 24, true, "The disk failed in {1}: {0}.";
     PAGE_DAMAGED = 824, 24, true, "Page (1:{1}) of database '{2}' is damaged: {0}. Its rows are not used.";
     PAGE_RESTORE_PENDING = 829, 21, false, "Page (1:{1}) of the database with ID {0} was found damaged and is not restored yet: its rows are not served.";
@@ -204,6 +205,12 @@ catalogue! {
     MASTER_DAMAGED = 3411, 21, true, "The instance does not start: {0}. Restore or rebuild master.";
     // Principals, certificates, keys
     LOGIN_INVALID = 15007, 16, false, "There is no login '{0}', or it may not be seen.";
+    DEFAULT_DATABASE_MISSING = 15010, 16, false, "There is no database '{0}' that could be the default.";
+    LANGUAGE_MISSING = 15033, 16, false, "There is no language '{0}'.";
+    CHANGE_WITHOUT_EXPIRATION = 15099, 16, false, "MUST_CHANGE needs CHECK_EXPIRATION = ON.";
+    EXPIRATION_WITHOUT_POLICY = 15122, 16, false, "CHECK_EXPIRATION = ON needs CHECK_POLICY = ON.";
+    SID_LENGTH = 15419, 16, false, "The SID of a login with a password has {0} bytes.";
+    SID_TAKEN = 15433, 16, false, "The SID is that of another login.";
     WINDOWS_ACCOUNT_MISSING = 15401, 16, false, "Windows knows no account '{0}'.";
     WINDOWS_ACCOUNT_UNKNOWN = 15404, 16, false, "No domain controller could be asked about the account '{0}': {1}.";
     PRINCIPAL_EXISTS = 15025, 16, false, "There is a login '{0}' already.";

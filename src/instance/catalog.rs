@@ -7,6 +7,7 @@
 
 mod known_peers;
 mod permissions;
+mod rename;
 mod sids;
 mod suspect_pages;
 
@@ -22,7 +23,7 @@ use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 use known_peers::KnownPeer;
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
-pub use sids::{certificate_sids, principal_sid};
+pub use sids::{certificate_sids, principal_sid, sql_sid};
 pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
 
 /// Ids below are the product's own principals and endpoints.
@@ -52,12 +53,18 @@ pub struct Login {
     /// The id of the certificate it is mapped to, if it is.
     #[serde(default)]
     pub certificate: Option<u32>,
-    /// The security identifier of a Windows account; empty for other logins and where it could not be asked for.
+    /// The security identifier of a Windows account, or the one another login was given; empty if there is none.
     #[serde(default)]
     pub sid: Vec<u8>,
     /// When it was last altered; absent if it never was.
     #[serde(default)]
     pub modified: Option<WallTime>,
+    /// Where its clients begin, if not in `master`.
+    #[serde(default)]
+    pub default_database: Option<String>,
+    /// If not `us_english`.
+    #[serde(default)]
+    pub default_language: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +81,9 @@ pub struct User {
     pub id: u32,
     pub login: String,
     pub created: WallTime,
+    /// If not `dbo`.
+    #[serde(default)]
+    pub default_schema: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -228,6 +238,8 @@ impl Catalog {
             certificate: None,
             sid: Vec::new(),
             modified: None,
+            default_database: None,
+            default_language: None,
         };
         catalog.put_login(sa);
         catalog.put_permission(PermissionRow {

@@ -68,14 +68,24 @@ impl Instance {
         let Some(login) = self.login_of_client(&hello.login_name) else {
             return self.refuse_client(connection, msg::LOGIN_FAILED.with(&[&hello.login_name]));
         };
+        let own = self
+            .catalog
+            .login(&login)
+            .and_then(|l| l.default_database.clone());
+        let is_default = hello.database.is_none();
         let wanted = hello
             .database
             .clone()
+            .or(own)
             .filter(|d| !d.eq_ignore_ascii_case("master"));
         let opened = wanted.as_deref().map(|d| {
             let denied = |_| msg::LOGIN_DATABASE.with(&[&d]);
             self.check_database_access(&login, d).map_err(denied)?;
             self.openable(d)
+        });
+        let opened = opened.map(|opened| match is_default {
+            true => opened.map_err(|_| msg::LOGIN_DEFAULT_DATABASE.error()),
+            false => opened,
         });
         let database = match opened.transpose() {
             Ok(database) => database,

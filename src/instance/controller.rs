@@ -137,7 +137,7 @@ impl Instance {
         let answer = answer.map_err(|error| unknown(&error))?;
         match channel.read(&answer) {
             Ok(Answer::Found(identity)) => {
-                self.enter_windows_login(connection, name, identity.sid.to_bytes().to_vec())
+                self.enter_windows_login(connection, create, identity.sid.to_bytes().to_vec())
             }
             Ok(_) => Err(unknown(&"the answer is to another question")),
             Err(WindowsFailure::NoSuchAccount(_) | WindowsFailure::NoTrust(_)) => {

@@ -11,7 +11,7 @@ use rand_core::Rng;
 
 use super::Instance;
 use super::batch::Wait;
-use super::catalog::{Endpoint, PrivateKey};
+use super::catalog::{Endpoint, LoginKind, PrivateKey};
 use super::controller::Question;
 use super::deprecated::Feature;
 use super::io::{CloseHow, ConnectError, ControllerError, ListenError, Listener, Output, StreamEnd};
@@ -242,7 +242,10 @@ impl Instance {
     }
 
     fn windows_side(&self) -> WindowsSide {
-        let known = self.catalog.logins().filter(|l| !l.sid.is_empty() && !l.disabled);
+        let known = self
+            .catalog
+            .logins()
+            .filter(|l| l.kind == LoginKind::Windows && !l.sid.is_empty() && !l.disabled);
         let logins = known.map(|l| WindowsLogin {
             name: l.name.clone(),
             sid: l.sid.clone(),

@@ -46,7 +46,11 @@ impl Instance {
         };
         let name = session.service().account.to_string();
         let sid = sid.to_bytes().to_vec();
-        if self.catalog.logins().any(|l| l.sid == sid) {
+        if self
+            .catalog
+            .logins()
+            .any(|l| l.kind == LoginKind::Windows && l.sid == sid)
+        {
             return;
         }
         self.catalog.put_login(Login {
@@ -59,6 +63,8 @@ impl Instance {
             roles: BTreeSet::from([ServerRole::Sysadmin]),
             certificate: None,
             modified: None,
+            default_database: None,
+            default_language: None,
         });
     }
 

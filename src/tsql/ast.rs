@@ -67,13 +67,14 @@ pub enum Statement {
     CreateLogin(CreateLogin),
     AlterLogin {
         name: Name,
-        enabled: bool,
+        change: LoginChange,
     },
     DropLogin(Name),
     /// Without a login the user is for the login of the same name.
     CreateUser {
         name: Name,
         login: Option<Name>,
+        default_schema: Option<Name>,
     },
     DropUser(Name),
     Permission(PermissionStatement),
@@ -200,12 +201,35 @@ pub struct BackupCertificate {
     pub private_key: Option<PrivateKey>,
 }
 
-/// `CREATE LOGIN`. `DEFAULT_DATABASE` and the other options are read and dropped, except those kept here.
+/// `CREATE LOGIN`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CreateLogin {
     pub name: Name,
     pub source: LoginSource,
+    pub options: LoginOptions,
+}
+
+/// What `ALTER LOGIN` does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoginChange {
+    Enable(bool),
+    Set(Box<LoginOptions>),
+}
+
+/// What follows `WITH`; absent what was not given. Not every statement has every option.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LoginOptions {
     pub default_database: Option<Name>,
+    pub default_language: Option<Name>,
+    pub sid: Option<Vec<u8>>,
+    pub credential: Option<Name>,
+    pub check_expiration: Option<bool>,
+    pub check_policy: Option<bool>,
+    pub must_change: bool,
+    /// A new name.
+    pub name: Option<Name>,
+    /// A new password.
+    pub password: Option<Secret>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -88,6 +88,9 @@ manual! {
     4060 Documented [Client]
         "The database named at connect cannot be opened on this instance."
         ["Compare the name.", "On a partner this is usual: connect to the other one. The messages 954 and 955 say which case it is."];
+    4064 Documented [Client]
+        "The client names no database, and the default database of its login cannot be opened."
+        ["Name a database at connect: master can always be.", "Set another with ALTER LOGIN … WITH DEFAULT_DATABASE.", "On a mirror this is usual: connect to the principal; 4060 is the same for a database named at connect."];
     4208 Documented [Statement]
         "Under the simple recovery model log is given up as soon as the data file holds it, so there is none to back up."
         ["Set the recovery model to FULL and take a full backup, or leave log backups out."];

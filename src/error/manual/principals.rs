@@ -24,15 +24,27 @@ manual! {
     15007 Documented [Statement]
         "There is no login of this name."
         ["Compare the name with sys.server_principals.", "Create the login first."];
+    15010 Documented [Statement]
+        "DEFAULT_DATABASE names a database that is not there."
+        ["Look up the names in sys.databases."];
     15023 Documented [Statement]
         "The database has a user, group or role of this name."
         ["Choose another name, or use the user there is."];
     15025 Documented [Statement]
         "The instance has a login of this name."
         ["Choose another name, or use the login there is."];
+    15033 Documented [Statement]
+        "DEFAULT_LANGUAGE names no language of the product."
+        ["Write the name or the alias of sys.syslanguages: us_english, or German for Deutsch."];
     15063 Documented [Statement]
         "The login is mapped to another user of this database, and may be mapped once."
         ["Look the user up in sys.database_principals and use it."];
+    15099 Documented [Statement]
+        "A password that must be changed is one that expires."
+        ["Add CHECK_EXPIRATION = ON, or leave MUST_CHANGE out."];
+    15122 Documented [Statement]
+        "Expiration is a part of the password policy."
+        ["Leave CHECK_POLICY on, or set CHECK_EXPIRATION = OFF too."];
     15141 Documented [Statement]
         "The principal owns something, and what it owns would be without an owner."
         ["Find what it owns: an endpoint, a certificate.", "Give it another owner with ALTER AUTHORIZATION, or drop it first."];
@@ -58,6 +70,12 @@ manual! {
     15404 Documented [Statement]
         "CREATE LOGIN FROM WINDOWS could not ask the domain controller about the account."
         ["Look whether the controller runs and can be reached on port 88.", "Run the statement again."];
+    15419 Documented [Statement]
+        "SID gives a login with a password an identifier of 16 bytes."
+        ["Write 0x and 32 digits, as sys.server_principals shows it on the instance it is taken from."];
+    15433 Documented [Statement]
+        "Two logins cannot be one: the SID is that of another."
+        ["Compare it with sys.server_principals, and leave SID out if it need not be that one."];
     15434 Documented [Statement]
         "A client is logged in as this login."
         ["End its connections, or DISABLE the login until they have ended."];

@@ -320,6 +320,8 @@ mod tests {
                 certificate: None,
                 sid: Vec::new(),
                 modified: None,
+                default_database: None,
+                default_language: None,
             });
         }
         catalog

@@ -1,6 +1,6 @@
 //! Security identifiers as the views print them.
 //!
-//! A Windows account has its own, `sa` the product's. A certificate's, which a login mapped to it shares, is its
+//! A Windows account has its own, another login may be given one, `sa` has the product's. A certificate's, which a login mapped to it shares, is its
 //! thumbprint under authority 9 (S-1-9-1-…). Source: *sys.certificates*, third-party for the form; those of other
 //! principals are made of their ids, ours.
 
@@ -8,7 +8,7 @@ use super::{Catalog, Login, SA_ID};
 use crate::crypto::certificate::thumbprint;
 
 impl Catalog {
-    /// `sid` of `sys.server_principals`, `0x…`.
+    /// `sid` of `sys.server_principals`, `0x…`: its own, that of its certificate, or one made of its id.
     pub fn shown_sid(&self, login: &Login) -> String {
         let certificate = self.certificates().find(|c| Some(c.id) == login.certificate);
         match certificate {
@@ -16,6 +16,11 @@ impl Catalog {
             Some(certificate) => printed(&certificate_sid(&certificate.der)),
             None => principal_sid(login.id),
         }
+    }
+
+    /// Whether a login has this identifier, as it is printed.
+    pub fn is_sid_taken(&self, sid: &str) -> bool {
+        self.logins().any(|login| self.shown_sid(login) == sid)
     }
 
     /// The same by name, of a login that exists.
@@ -30,6 +35,11 @@ pub fn principal_sid(id: u32) -> String {
         true => "0x01".to_owned(),
         false => format!("0x{id:08X}"),
     }
+}
+
+/// As the views print an identifier that a statement gave.
+pub fn sql_sid(sid: &[u8]) -> String {
+    printed(sid)
 }
 
 /// `sid` and `string_sid` of `sys.certificates`.

@@ -7,6 +7,7 @@ mod backup;
 mod certificate;
 mod database;
 mod endpoint;
+mod login;
 mod permissions;
 mod security;
 #[cfg(test)]
@@ -38,10 +39,15 @@ impl Instance {
             Statement::BackupCertificate(backup) => self.backup_certificate(connection, backup),
             Statement::DropCertificate(name) => self.drop_certificate(connection, name),
             Statement::CreateLogin(create) => self.create_login(connection, create),
-            Statement::AlterLogin { name, enabled } => self.alter_login(connection, name.as_str(), *enabled),
+            Statement::AlterLogin { name, change } => self.alter_login(connection, name.as_str(), change),
             Statement::DropLogin(name) => self.drop_login(connection, name.as_str()),
-            Statement::CreateUser { name, login } => {
-                self.create_user(connection, name.as_str(), login.as_ref().unwrap_or(name).as_str())
+            Statement::CreateUser {
+                name,
+                login,
+                default_schema,
+            } => {
+                let login = login.as_ref().unwrap_or(name).as_str();
+                self.create_user(connection, name.as_str(), login, default_schema.as_ref())
             }
             Statement::DropUser(name) => self.drop_user(connection, name.as_str()),
             Statement::Permission(permission) => self.change_permissions(connection, permission),

@@ -6,7 +6,7 @@ use super::super::Instance;
 use super::super::batch::{StatementResult, Then};
 use super::super::catalog::{Login, LoginKind, PermissionRow, PermissionState, SA, SA_ID, Securable, User};
 use crate::error::msg;
-use crate::tsql::ast::{CreateLogin, LoginSource};
+use crate::tsql::ast::{CreateLogin, LoginSource, Name};
 use crate::types::{ConnectionId, Permission};
 
 impl Instance {
@@ -26,16 +26,17 @@ impl Instance {
             }
             LoginSource::AsymmetricKey(_) => return Err(msg::NOT_SUPPORTED.with(&[&"FROM ASYMMETRIC KEY"])),
         };
-        self.enter_login(connection, name, kind, Vec::new(), certificate)
+        self.enter_login(connection, create, kind, Vec::new(), certificate)
     }
 
     /// The account is known, or could not be asked about: its SID tells whether it has a login already.
     pub(in crate::instance) fn enter_windows_login(
         &mut self,
         connection: ConnectionId,
-        name: &str,
+        create: &CreateLogin,
         sid: Vec<u8>,
     ) -> StatementResult {
+        let name = create.name.as_str();
         let is_known = self
             .catalog
             .logins()
@@ -43,21 +44,21 @@ impl Instance {
         if is_known {
             return Err(msg::PRINCIPAL_EXISTS.with(&[&name]));
         }
-        self.enter_login(connection, name, LoginKind::Windows, sid, None)
+        self.enter_login(connection, create, LoginKind::Windows, sid, None)
     }
 
     fn enter_login(
         &mut self,
         connection: ConnectionId,
-        name: &str,
+        create: &CreateLogin,
         kind: LoginKind,
         sid: Vec<u8>,
         certificate: Option<u32>,
     ) -> StatementResult {
-        let id = self.catalog.next_principal_id();
-        let login = Login {
+        let name = create.name.as_str();
+        let mut login = Login {
             name: name.to_owned(),
-            id,
+            id: 0,
             kind,
             disabled: false,
             created: self.now.wall,
@@ -65,7 +66,11 @@ impl Instance {
             certificate,
             sid,
             modified: None,
+            default_database: None,
+            default_language: None,
         };
+        self.set_login_options(&mut login, &create.options)?;
+        login.id = self.catalog.next_principal_id();
         self.catalog.put_login(login);
         // The right to log in comes with a login, the right to connect to the endpoint does not.
         self.catalog.put_permission(PermissionRow {
@@ -75,20 +80,6 @@ impl Instance {
             what: Permission::ConnectSql,
             state: PermissionState::Grant,
         });
-        self.persist(connection, Then::Security)
-    }
-
-    pub(super) fn alter_login(
-        &mut self,
-        connection: ConnectionId,
-        name: &str,
-        enabled: bool,
-    ) -> StatementResult {
-        let login = self.catalog.login(name).cloned();
-        let mut login = login.ok_or_else(|| msg::CANNOT_FIND.with(&[&"login", &name]))?;
-        login.disabled = !enabled;
-        login.modified = Some(self.now.wall);
-        self.catalog.put_login(login);
         self.persist(connection, Then::Security)
     }
 
@@ -122,6 +113,7 @@ impl Instance {
         connection: ConnectionId,
         name: &str,
         login: &str,
+        default_schema: Option<&Name>,
     ) -> StatementResult {
         if self.catalog.user(name).is_some() || name.eq_ignore_ascii_case("dbo") {
             return Err(msg::USER_EXISTS.with(&[&name]));
@@ -139,6 +131,7 @@ impl Instance {
             id,
             login,
             created: self.now.wall,
+            default_schema: default_schema.map(ToString::to_string),
         });
         self.persist(connection, Then::Security)
     }

@@ -2,6 +2,7 @@
 
 mod certificates;
 mod failure_map;
+mod logins;
 mod permissions;
 mod procedures;
 mod views;

@@ -99,8 +99,14 @@ impl Instance {
                 is_disabled: l.disabled,
                 create_date: l.created,
                 modify_date: l.modified.unwrap_or(l.created),
-                default_database_name: Some("master".to_owned()),
-                default_language_name: Some("us_english".to_owned()),
+                default_database_name: Some(
+                    l.default_database.clone().unwrap_or_else(|| "master".to_owned()),
+                ),
+                default_language_name: Some(
+                    l.default_language
+                        .clone()
+                        .unwrap_or_else(|| "us_english".to_owned()),
+                ),
                 credential_id: None,
                 owning_principal_id: None,
                 is_fixed_role: false,
@@ -116,7 +122,7 @@ impl Instance {
     /// The users of `master`: all for who may see any definition, else the login's own and `dbo`.
     pub(super) fn user_rows(&self, login: &str) -> Vec<DatabasePrincipalRow> {
         let everyone = self.sees_every_definition(login);
-        let user = |name: &str, id: i64, login: &str, created: WallTime| {
+        let user = |name: &str, id: i64, login: &str, created: WallTime, schema: Option<&String>| {
             let login = self.catalog.login(login);
             let (kind, type_desc, authentication) = match login.map(|l| l.kind) {
                 Some(LoginKind::Windows) => ("U", "WINDOWS_USER", Coded::new(3, "WINDOWS")),
@@ -127,7 +133,7 @@ impl Instance {
                 principal_id: id,
                 kind,
                 type_desc,
-                default_schema_name: Some("dbo".to_owned()),
+                default_schema_name: Some(schema.map_or("dbo", String::as_str).to_owned()),
                 create_date: created,
                 modify_date: created,
                 owning_principal_id: None,
@@ -143,8 +149,16 @@ impl Instance {
             .catalog
             .users()
             .filter(|u| everyone || u.login.eq_ignore_ascii_case(login))
-            .map(|u| user(&u.name, i64::from(u.id), &u.login, u.created));
-        let mut rows: Vec<DatabasePrincipalRow> = [user("dbo", 1, SA, BUILT_IN_CREATED)]
+            .map(|u| {
+                user(
+                    &u.name,
+                    i64::from(u.id),
+                    &u.login,
+                    u.created,
+                    u.default_schema.as_ref(),
+                )
+            });
+        let mut rows: Vec<DatabasePrincipalRow> = [user("dbo", 1, SA, BUILT_IN_CREATED, None)]
             .into_iter()
             .chain(users)
             .collect();

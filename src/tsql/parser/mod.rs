@@ -8,6 +8,7 @@ mod data;
 mod database;
 mod endpoint;
 mod execute;
+mod login;
 mod permission;
 mod query;
 mod security;

@@ -1,6 +1,6 @@
-//! Keys, certificates, logins and users.
+//! Keys and certificates.
 //!
-//! Source: documented, *CREATE MASTER KEY*, *CREATE CERTIFICATE*, *BACKUP CERTIFICATE*, *CREATE LOGIN*, *CREATE USER*.
+//! Source: documented, *CREATE MASTER KEY*, *CREATE CERTIFICATE*, *BACKUP CERTIFICATE*.
 
 use sqlparser::tokenizer::Token;
 
@@ -247,116 +247,5 @@ impl Parser<'_> {
             file: self.text("a file name in quotation marks")?,
             private_key: self.private_key()?,
         }))
-    }
-
-    pub(super) fn create_login(&mut self) -> Parsed<Statement> {
-        self.at += 2;
-        let name = self.name("a login name")?;
-        if self.keyword("FROM") {
-            let source = match self.one_of(&["WINDOWS", "CERTIFICATE", "ASYMMETRIC"])? {
-                0 => LoginSource::Windows,
-                1 => LoginSource::Certificate(self.name("a certificate name")?),
-                _ => {
-                    self.expect_keywords(&["KEY"])?;
-                    LoginSource::AsymmetricKey(self.name("a key name")?)
-                }
-            };
-            let options = source == LoginSource::Windows && self.keyword("WITH");
-            let default_database = match options {
-                true => self.login_options(true)?,
-                false => None,
-            };
-            return Ok(Statement::CreateLogin(CreateLogin {
-                name,
-                source,
-                default_database,
-            }));
-        }
-        if !self.keyword("WITH") {
-            return Err(self.expected("WITH PASSWORD, FROM WINDOWS or FROM CERTIFICATE"));
-        }
-        self.expect_keywords(&["PASSWORD"])?;
-        self.expect(&Token::Eq)?;
-        let (password, hashed) = match self.peek() {
-            Some(Token::HexStringLiteral(digits)) => {
-                let secret = Secret::new(format!("0x{digits}"));
-                self.next();
-                self.expect_keywords(&["HASHED"])?;
-                (secret, true)
-            }
-            _ => (self.secret()?, false),
-        };
-        self.keyword("MUST_CHANGE");
-        let default_database = match self.eat(&Token::Comma) {
-            true => self.login_options(false)?,
-            false => None,
-        };
-        Ok(Statement::CreateLogin(CreateLogin {
-            name,
-            source: LoginSource::Password { password, hashed },
-            default_database,
-        }))
-    }
-
-    /// The options behind the first; only the default database matters here.
-    fn login_options(&mut self, windows: bool) -> Parsed<Option<Name>> {
-        let known: &[&str] = match windows {
-            true => &["DEFAULT_DATABASE", "DEFAULT_LANGUAGE"],
-            false => &[
-                "DEFAULT_DATABASE",
-                "DEFAULT_LANGUAGE",
-                "SID",
-                "CHECK_EXPIRATION",
-                "CHECK_POLICY",
-                "CREDENTIAL",
-            ],
-        };
-        let mut default_database = None;
-        loop {
-            let option = known[self.one_of(known)?];
-            self.expect(&Token::Eq)?;
-            match option {
-                "DEFAULT_DATABASE" => default_database = Some(self.name("a database name")?),
-                "DEFAULT_LANGUAGE" => drop(self.name("a language")?),
-                "SID" => drop(self.binary()?),
-                "CREDENTIAL" => drop(self.name("a credential name")?),
-                _ => drop(self.on_off()?),
-            }
-            if !self.eat(&Token::Comma) {
-                return Ok(default_database);
-            }
-        }
-    }
-
-    pub(super) fn alter_login(&mut self) -> Parsed<Statement> {
-        self.at += 2;
-        let name = self.name("a login name")?;
-        if self.at_keyword("WITH") {
-            return Err(self.unsupported_word("ALTER LOGIN … WITH"));
-        }
-        let enabled = self.one_of(&["ENABLE", "DISABLE"])? == 0;
-        Ok(Statement::AlterLogin { name, enabled })
-    }
-
-    pub(super) fn create_user(&mut self) -> Parsed<Statement> {
-        self.at += 2;
-        let name = self.name("a user name")?;
-        let mut login = None;
-        if self.keyword("FOR") || self.keyword("FROM") {
-            if self.at_keyword("CERTIFICATE") || self.at_keyword("ASYMMETRIC") || self.at_keyword("EXTERNAL")
-            {
-                return Err(self.unsupported(1));
-            }
-            self.expect_keywords(&["LOGIN"])?;
-            login = Some(self.name("a login name")?);
-        } else if self.at_keyword("WITHOUT") {
-            return Err(self.unsupported(2));
-        }
-        if self.keyword("WITH") {
-            self.expect_keywords(&["DEFAULT_SCHEMA"])?;
-            self.expect(&Token::Eq)?;
-            self.name("a schema name")?;
-        }
-        Ok(Statement::CreateUser { name, login })
     }
 }

@@ -285,6 +285,8 @@ fn a_certificate_travels_with_its_private_key() {
     let der = written(bench.answer(Ok(DiskReply::Done)));
     assert_eq!(bench.number(0), None, "the key is not written yet");
     let key = written(bench.answer(Ok(DiskReply::Done)));
+    assert_eq!(bench.number(0), None, "when it was exported is not written yet");
+    bench.answer_all();
     assert_eq!(bench.number(0), Some(0));
 
     let taken = Err(DiskError::AlreadyExists("c.cer".into()));

@@ -20,8 +20,8 @@ use crate::tsql::ast::{
 };
 use crate::types::{ConnectionId, ReplyItem, WallTime};
 
-/// Source: documented, *CREATE CERTIFICATE* (the limit on Linux; longer is truncated elsewhere).
-const SUBJECT_CHARS_MAX: usize = 64;
+/// Source: documented, *CREATE CERTIFICATE* (64 characters are the limit on Linux alone).
+const SUBJECT_CHARS_MAX: usize = 128;
 /// What each of the master key's passwords seals, to be told from another.
 const MASTER_KEY_MARK: &[u8] = b"database master key";
 

@@ -123,12 +123,13 @@ fn certificates_are_made_with_the_options_they_are_given() {
     let expired = made(", START_DATE = '1960-01-01', EXPIRY_DATE = '1961-01-01'");
     assert_eq!(infos(&mut bench, &expired), [15214]);
     assert_eq!(infos(&mut bench, &made(", START_DATE = '1990-01-01'")), [15215]);
-    let long = "s".repeat(65);
+    let (longest, long) = ("s".repeat(128), "s".repeat(129));
     numbers(
         &mut bench,
         &[
             ("CREATE CERTIFICATE c WITH SUBJECT = ''", 15212),
             (&format!("CREATE CERTIFICATE c WITH SUBJECT = '{long}'"), 15212),
+            (&format!("CREATE CERTIFICATE l WITH SUBJECT = '{longest}'"), 0),
             (
                 "CREATE CERTIFICATE c AUTHORIZATION nobody WITH SUBJECT = 's'",
                 15151,

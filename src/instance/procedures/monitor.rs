@@ -11,7 +11,7 @@ use crate::instance::monitor::{
 };
 use crate::instance::views::Table;
 use crate::tsql::{Argument, Execute, MonitorProcedure};
-use crate::types::{DatabaseName, Lsn, PartnerRole, Value};
+use crate::types::{DatabaseName, Lsn, PartnerRole, Value, WallTime};
 
 const RESULT_COLUMNS: [&str; 15] = [
     "database_name",
@@ -31,10 +31,38 @@ const RESULT_COLUMNS: [&str; 15] = [
     "local_time",
 ];
 
-/// Which rows a call of `sp_dbmmonitorresults` wants.
+/// Which rows a call of `sp_dbmmonitorresults` wants, the newest first.
 enum Wanted {
     Last(usize),
     Hours(i64),
+}
+
+impl Wanted {
+    /// `@mode`. Errors: 40518 there is no such mode.
+    fn of(mode: i64) -> Result<Wanted, SqlError> {
+        Ok(match mode {
+            0 => Wanted::Last(1),
+            1 => Wanted::Hours(2),
+            2 => Wanted::Hours(4),
+            3 => Wanted::Hours(8),
+            4 => Wanted::Hours(24),
+            5 => Wanted::Hours(48),
+            6 => Wanted::Last(100),
+            7 => Wanted::Last(500),
+            8 => Wanted::Last(1_000),
+            9 => Wanted::Last(1_000_000),
+            other => return Err(out_of_range(other, "@mode", (0, 9))),
+        })
+    }
+
+    fn among<'a>(self, rows: impl Iterator<Item = &'a Status>, now: WallTime) -> Vec<&'a Status> {
+        match self {
+            Wanted::Last(n) => rows.take(n).collect(),
+            Wanted::Hours(hours) => rows
+                .take_while(|s| now.unix_millis() - s.local_time.unix_millis() <= hours * 3_600_000)
+                .collect(),
+        }
+    }
 }
 
 impl Instance {
@@ -142,35 +170,18 @@ impl Instance {
         mode: &Argument,
         update: &Argument,
     ) -> StatementResult {
-        let wanted = match mode.int().unwrap_or(0) {
-            0 => Wanted::Last(1),
-            1 => Wanted::Hours(2),
-            2 => Wanted::Hours(4),
-            3 => Wanted::Hours(8),
-            4 => Wanted::Hours(24),
-            5 => Wanted::Hours(48),
-            6 => Wanted::Last(100),
-            7 => Wanted::Last(500),
-            8 => Wanted::Last(1_000),
-            9 => Wanted::Last(1_000_000),
-            other => return Err(out_of_range(other, "@mode", (0, 9))),
-        };
+        let wanted = Wanted::of(mode.int().unwrap_or(0))?;
         let Some(name) = self.mirrored(database)? else {
             return Err(msg::ARGUMENT_MISSING.with(&[&call.name, &"@database_name"]));
         };
         if update.int() == Some(1) {
             self.update_monitor(Some(&name));
         }
-        let now = self.now.wall.unix_millis();
-        let rows = self.monitor.rows(&name);
-        let rows: Vec<Vec<Value>> = match wanted {
-            Wanted::Last(n) => rows.take(n).map(|s| result_row(&name, s)).collect(),
-            Wanted::Hours(hours) => rows
-                .take_while(|s| now - s.local_time.unix_millis() <= hours * 3_600_000)
-                .map(|s| result_row(&name, s))
-                .collect(),
-        };
-        answer(&RESULT_COLUMNS, rows)
+        let rows = wanted.among(self.monitor.rows(&name), self.now.wall);
+        answer(
+            &RESULT_COLUMNS,
+            rows.into_iter().map(|s| result_row(&name, s)).collect(),
+        )
     }
 
     fn change_alert(
@@ -275,7 +286,7 @@ fn out_of_range(value: i64, parameter: &str, (least, most): (i64, i64)) -> SqlEr
 }
 
 fn result_row(name: &DatabaseName, s: &Status) -> Vec<Value> {
-    let time = |at: Option<crate::types::WallTime>| -> Value { at.map(|t| t.to_string()).into() };
+    let time = |at: Option<WallTime>| -> Value { at.map(|t| t.to_string()).into() };
     vec![
         name.as_str().into(),
         s.role.code().into(),
@@ -293,4 +304,100 @@ fn result_row(name: &DatabaseName, s: &Status) -> Vec<Value> {
         time(s.time_behind),
         time(Some(s.local_time)),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::LinkState;
+
+    const MINUTE: i64 = 60;
+
+    fn status(at: i64) -> Status {
+        Status {
+            role: PartnerRole::Principal,
+            state: Some(2),
+            witness: LinkState::Disconnected,
+            log_generation_rate: Some(11),
+            unsent_log: Some(12),
+            send_rate: Some(13),
+            unrestored_log: Some(14),
+            recovery_rate: Some(15),
+            transaction_delay: Some(160),
+            transactions_per_sec: Some(17),
+            average_delay: Some(18),
+            time_behind: Some(WallTime::from_unix_secs(at - 90)),
+            local_time: WallTime::from_unix_secs(at),
+            end: Lsn::ZERO,
+            failover_lsn: Lsn::ZERO,
+        }
+    }
+
+    /// A row a minute for three days; the newest is as old as the question.
+    #[test]
+    fn each_mode_has_its_rows_the_newest_first() {
+        let last = 3 * 24 * 60;
+        let rows: Vec<Status> = (1..=last).rev().map(|n| status(n * MINUTE)).collect();
+        let now = WallTime::from_unix_secs(last * MINUTE);
+        for (mode, count) in [
+            (0, 1),
+            (1, 2 * 60 + 1),
+            (2, 4 * 60 + 1),
+            (3, 8 * 60 + 1),
+            (4, 24 * 60 + 1),
+            (5, 48 * 60 + 1),
+            (6, 100),
+            (7, 500),
+            (8, 1_000),
+            (9, rows.len()),
+        ] {
+            let wanted = Wanted::of(mode).expect("there is such a mode");
+            let got = wanted.among(rows.iter(), now);
+            assert_eq!(got.len(), count, "mode {mode}");
+            let newest: Vec<&Status> = rows.iter().take(count).collect();
+            assert_eq!(got, newest, "mode {mode}");
+        }
+        assert_eq!(Wanted::of(10).err().map(|e| e.number), Some(40518));
+    }
+
+    #[test]
+    fn a_row_says_each_value_under_its_column() {
+        let name = DatabaseName::new("Sales");
+        let row = result_row(&name, &status(3_600));
+        let shown: Vec<String> = RESULT_COLUMNS
+            .iter()
+            .zip(&row)
+            .map(|(column, value)| format!("{column} {value}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "database_name Sales",
+                "role 1",
+                "mirroring_state 2",
+                "witness_status 2",
+                "log_generation_rate 11",
+                "unsent_log 12",
+                "send_rate 13",
+                "unrestored_log 14",
+                "recovery_rate 15",
+                "transaction_delay 160",
+                "transactions_per_sec 17",
+                "average_delay 18",
+                "time_recorded 1970-01-01 01:00:00.000",
+                "time_behind 1970-01-01 00:58:30.000",
+                "local_time 1970-01-01 01:00:00.000",
+            ]
+        );
+        // A mirror does not know its principal's clock.
+        let mirror = Status {
+            role: PartnerRole::Mirror,
+            time_behind: None,
+            average_delay: None,
+            ..status(3_600)
+        };
+        let row = result_row(&name, &mirror);
+        assert_eq!(row[1], Value::Int(2));
+        assert_eq!(row[11..14], [Value::Null, Value::Null, Value::Null]);
+    }
 }

@@ -161,6 +161,11 @@ pub(super) enum Refusal {
     #[error("the authentication order names a certificate: say which with --certificate NAME")]
     CertificateMissing,
     #[error(
+        "the authentication order names a certificate: say which with --certificate NAME. The cmdlet may leave out one that the \
+         endpoint has already; what is printed here is written without asking the instance, which alone knows its name"
+    )]
+    CertificateUnknown,
+    #[error(
         "a certificate is named, but the authentication order has none: add it to the order or leave --certificate out"
     )]
     CertificateUnused,
@@ -250,7 +255,10 @@ fn set(
     state: Option<State>,
 ) -> Result<Vec<String>, Refusal> {
     let options = TransportOptions {
-        authentication: endpoint.authentication()?,
+        authentication: endpoint.authentication().map_err(|refusal| match refusal {
+            Refusal::CertificateMissing => Refusal::CertificateUnknown,
+            other => other,
+        })?,
         encryption: endpoint.encryption(None)?,
     };
     let name_of = name(&endpoint.name)?;
@@ -513,6 +521,8 @@ mod tests {
                 Ok(_) => assert_eq!(told(&named), Err(Refusal::CertificateUnused)),
                 Err(error) => {
                     assert_eq!(error, Refusal::CertificateMissing, "{plain}");
+                    let set = told(&plain.replacen("new", "set", 1));
+                    assert_eq!(set, Err(Refusal::CertificateUnknown), "{plain}");
                     assert!(seen.insert(script_of(&named)), "{named}");
                     continue;
                 }

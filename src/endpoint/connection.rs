@@ -14,7 +14,8 @@ use rand_core::SeedableRng;
 use crate::crypto::record::{RecordCipher, TAG_BYTES};
 use crate::error::{SqlError, msg};
 use crate::types::{
-    ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Event, Guid, LoginAudit, Now, Timestamp, WallTime,
+    ClosedBy, ConnectionId, EncryptionInUse, EndpointEvent, Event, Guid, LoginAudit, Now, PING_INTERVAL,
+    Timestamp, WallTime,
 };
 use crate::wire::frame::{
     DecodeError, FLAG_SEALED, FrameDecoder, FrameHeader, FrameType, HEADER_BYTES, LOGIN_PAYLOAD_BYTES_MAX,
@@ -30,9 +31,6 @@ pub use super::auth::NoController;
 pub use super::error::{AuditSubclass, LoginError};
 pub use super::local::{LocalEndpoint, OwnCertificate, Side, TrustedCertificate, WindowsLogin, WindowsSide};
 pub use super::login::{ArbitrationVerdict, LoggedIn, PeerIdentity};
-
-/// How often each side sends a ping on an online connection. Source: derived (the manual gives no length).
-pub const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a login may take on either side, from the opened stream on. Source: ours.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(20);

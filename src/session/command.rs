@@ -11,11 +11,12 @@
 use super::failover;
 use super::introduction::Report;
 use super::partner::{Pair, Partner, Stage, Then};
-use super::{COMMAND_SLACK, Command, Outbox, PING_INTERVAL, SessionOutput, start};
+use super::{COMMAND_SLACK, Command, Outbox, SessionOutput, start};
 use crate::error::{SqlError, msg};
 use crate::log::Log;
 use crate::types::{
-    LinkState, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind, Timestamp,
+    LinkState, MirroringState, PING_INTERVAL, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind,
+    Timestamp,
 };
 use crate::wire::mirroring::{Body, LogPosition, Message, Open};
 

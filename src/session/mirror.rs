@@ -4,11 +4,12 @@ use super::failover::{AtLoss, arms};
 use super::introduction::Report;
 use super::partner::{Pair, Partner, Stage, Then};
 use super::principal::Gate;
-use super::{Outbox, PING_INTERVAL, SessionOutput, start};
+use super::{Outbox, SessionOutput, start};
 use crate::error::msg;
 use crate::log::{Log, LogBlock};
 use crate::types::{
-    Guid, Lsn, MirroringState, PartnerRole, RoleSequence, Safety, SessionEvent, SwitchKind, Timestamp,
+    Guid, Lsn, MirroringState, PING_INTERVAL, PartnerRole, RoleSequence, Safety, SessionEvent, SwitchKind,
+    Timestamp,
 };
 use crate::wire::mirroring::{Body, Configuration, Denial, Message, Open};
 

@@ -96,9 +96,6 @@ use crate::log::LogBlock;
 use crate::types::{Event, Lsn, PageKey, RepairStatus, Safety, ServerAddress};
 use crate::wire::mirroring::Message;
 
-/// The ping interval π: how often a mirror that waits for the witness asks again. Source: S1, ours.
-pub const PING_INTERVAL: Duration = Duration::from_secs(1);
-
 /// What a command may take beyond the partner timeout and one ping interval. Source: ours.
 pub const COMMAND_SLACK: Duration = Duration::from_secs(5);
 

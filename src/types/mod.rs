@@ -33,4 +33,4 @@ pub use reply::{Reply, ReplyItem, Value};
 pub use state::{
     EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety, state_change_name,
 };
-pub use time::{Now, Timestamp, WallTime};
+pub use time::{Now, PING_INTERVAL, Timestamp, WallTime};

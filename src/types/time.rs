@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// The ping interval π: how often each side of an online connection sends a ping, and how often a mirror that waits for
+/// the witness asks again. Fixed. Source: S1, ours (the manual gives no length).
+pub const PING_INTERVAL: Duration = Duration::from_secs(1);
+
 /// A monotonic instant in microseconds since the run began. Printed as `+12.345s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]

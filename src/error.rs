@@ -314,6 +314,7 @@ catalogue! {
     WINDOWS_IMPOSSIBLE = 28190, 10, true, "The Database Mirroring endpoint names Windows authentication, and the service account {0} is nobody on the network. Connections need certificates: let AUTHENTICATION name one, or run the instance under a domain account.";
     NETWORK_SERVICE_ADVISED = 28191, 10, true, "The Database Mirroring endpoint names Windows authentication, and the instance runs under Network Service: its peers need a login for the computer account {0}, with CONNECT. Certificates are recommended for built-in accounts.";
     // Transport
+    // 9642, 1474, 1479 and 1480 are logged although the tables of messages do not flag them (E58).
     TRANSPORT_ERROR = 9642, 16, true, "A connection of Database Mirroring failed. Error: {0}, State: {1}. (Here: {2}, far address: '{3}')";
     REMOTE_LOGIN_DENIED = 9752, 10, false, "The connection was refused: the account of the remote server, '{0}', has no enabled login on this server.";
     CONNECT_FAILED = 9754, 10, false, "The connection could not be opened: '{0}'.";

@@ -48,6 +48,27 @@ const STATEMENTS: [(&str, &str); 8] = [
     ("DROP", "DROP ENDPOINT Mirroring;"),
 ];
 
+/// Changes of what the peers must agree with or find it by.
+const TERMS: [(&str, &str); 4] = [
+    (
+        "LISTENER_IP alone",
+        "ALTER ENDPOINT Mirroring AS TCP (LISTENER_IP = ({ip})) FOR DATABASE_MIRRORING (ROLE = ALL);",
+    ),
+    (
+        "another certificate",
+        "CREATE CERTIFICATE other WITH SUBJECT = 'other'; \
+         ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (AUTHENTICATION = CERTIFICATE other);",
+    ),
+    (
+        "AUTHENTICATION = WINDOWS",
+        "ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (AUTHENTICATION = WINDOWS NEGOTIATE);",
+    ),
+    (
+        "ALGORITHM RC4",
+        "ALTER ENDPOINT Mirroring FOR DATABASE_MIRRORING (ENCRYPTION = REQUIRED ALGORITHM RC4);",
+    ),
+];
+
 /// What else is done in a row: before the statement, after it, and once the endpoint is back.
 #[derive(Debug, Default)]
 struct Around {
@@ -58,7 +79,15 @@ struct Around {
 
 fn toml(mode: &str, who: &str, statement: &str, around: &Around) -> String {
     let role = if who == "gamma" { "WITNESS" } else { "PARTNER" };
-    let sql = statement.replace("{who}", who).replace("{role}", role);
+    let ip = match who {
+        "alpha" => "10.0.0.1",
+        "beta" => "10.0.0.2",
+        _ => "10.0.0.3",
+    };
+    let sql = statement
+        .replace("{who}", who)
+        .replace("{role}", role)
+        .replace("{ip}", ip);
     let definition = format!(
         "STATE = STARTED AS TCP (LISTENER_PORT = 7022, LISTENER_IP = ALL) FOR DATABASE_MIRRORING \
          (AUTHENTICATION = CERTIFICATE {who}_cert, ENCRYPTION = REQUIRED ALGORITHM AES, ROLE = ALL);"
@@ -153,10 +182,10 @@ fn noticed(run: &Run, who: &str) -> String {
 }
 
 /// Whether the statement was carried out under load, so that the oracles of ownership and durability had commits to judge: some
-/// before it, and some after it.
-fn is_judged(run: &Run, who: &str) -> bool {
+/// before it, and some after it, up to `by`.
+fn is_judged(run: &Run, who: &str, by: u64) -> bool {
     let done = run.setup_end + Duration::from_secs(DONE_AT);
-    let back = run.setup_end + Duration::from_secs(BACK_AT);
+    let by = run.setup_end + Duration::from_secs(by);
     let events = run.trace.events();
     let carried_out = events.iter().find(|stamped| {
         let is_change = matches!(stamped.event, Event::Endpoint(EndpointEvent::Altered { .. }));
@@ -171,12 +200,13 @@ fn is_judged(run: &Run, who: &str) -> bool {
             is_commit && stamped.at > from && stamped.at < to
         })
     };
-    carried_out.is_some_and(|change| acknowledged(run.setup_end, change.at) && acknowledged(change.at, back))
+    carried_out.is_some_and(|change| acknowledged(run.setup_end, change.at) && acknowledged(change.at, by))
 }
 
 /// One row of a table.
-fn entry(text: &mut String, name: &str, who: &str, toml: &str) -> Run {
+fn entry(text: &mut String, name: &str, who: &str, toml: &str, by: u64) {
     let run = play("reconfigure", toml);
+    assert!(is_judged(&run, who, by), "{name}: no commit to judge");
     let Seen {
         alpha,
         beta,
@@ -189,55 +219,64 @@ fn entry(text: &mut String, name: &str, who: &str, toml: &str) -> Run {
         noticed(&run, who)
     )
     .expect("a String takes everything");
-    run
 }
 
-fn table(mode: &str, roles: &[(&str, &str)]) {
+const TRIO: [(&str, &str); 3] = [("alpha", "principal"), ("beta", "mirror"), ("gamma", "witness")];
+const PAIR: [(&str, &str); 2] = [("alpha", "principal"), ("beta", "mirror")];
+
+fn table(name: &str, mode: &str, roles: &[(&str, &str)], statements: &[(&str, &str)]) {
     let mut text = String::new();
     for (who, role) in roles {
-        for (name, statement) in STATEMENTS {
+        for (name, statement) in statements {
             let toml = toml(mode, who, statement, &Around::default());
-            let run = entry(&mut text, &format!("{name} on the {role}"), who, &toml);
-            assert!(is_judged(&run, who), "{name} on the {role}: no commit to judge");
+            entry(&mut text, &format!("{name} on the {role}"), who, &toml, BACK_AT);
         }
     }
-    compare(&format!("reconfiguration_{mode}"), &text);
+    compare(name, &text);
 }
 
 #[test]
 fn endpoints_in_use_with_a_witness() {
-    table(
-        "trio",
-        &[("alpha", "principal"), ("beta", "mirror"), ("gamma", "witness")],
-    );
+    table("reconfiguration_trio", "trio", &TRIO, &STATEMENTS);
 }
 
 #[test]
 fn endpoints_in_use_without_a_witness() {
-    table("pair", &[("alpha", "principal"), ("beta", "mirror")]);
+    table("reconfiguration_pair", "pair", &PAIR, &STATEMENTS);
+}
+
+#[test]
+fn endpoints_in_use_on_other_terms() {
+    table("reconfiguration_terms", "trio", &TRIO, &TERMS);
 }
 
 /// With SAFETY OFF nobody takes over by itself, whatever becomes of the principal's endpoint.
-#[test]
-fn endpoints_in_use_with_safety_off() {
+fn safety_off(name: &str, mode: &str, roles: &[(&str, &str)]) {
     let around = Around {
         before: sql(1, "alpha", "SAFETY OFF"),
         after: sql(SET_AT, "alpha", "SAFETY FULL"),
         ..Around::default()
     };
     let mut text = String::new();
-    for (who, role) in [("alpha", "principal"), ("beta", "mirror"), ("gamma", "witness")] {
+    for (who, role) in roles {
         for (name, statement) in [STATEMENTS[0], STATEMENTS[7]] {
-            let toml = toml("trio", who, statement, &around);
-            entry(
-                &mut text,
-                &format!("{name} on the {role}, SAFETY OFF"),
-                who,
-                &toml,
-            );
+            let toml = toml(mode, who, statement, &around);
+            let name = format!("{name} on the {role}, SAFETY OFF");
+            // With a witness there may be no service until the endpoint is back.
+            entry(&mut text, &name, who, &toml, SET_AT);
         }
     }
-    compare("reconfiguration_safety_off", &text);
+    compare(name, &text);
+}
+
+#[test]
+fn endpoints_in_use_with_safety_off() {
+    safety_off("reconfiguration_safety_off", "trio", &TRIO);
+}
+
+#[test]
+fn endpoints_in_use_with_safety_off_without_a_witness() {
+    safety_off("reconfiguration_safety_off_pair", "pair", &PAIR);
 }
 
 /// Service is forced while the principal's endpoint is away: it is gone for the mirror and for the witness.
@@ -256,7 +295,7 @@ fn endpoints_in_use_and_forced_service() {
     for (name, statement) in [STATEMENTS[0], STATEMENTS[7]] {
         let toml = toml("trio", "alpha", statement, &around);
         let name = format!("{name} on the principal, SAFETY OFF, then FORCE on the mirror");
-        entry(&mut text, &name, "alpha", &toml);
+        entry(&mut text, &name, "alpha", &toml, BACK_AT);
     }
     compare("reconfiguration_forced", &text);
 }

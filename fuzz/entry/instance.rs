@@ -260,6 +260,7 @@ fn partner(session: Guid, role: PartnerRole) -> PartnerRecord {
         timeout_seconds: 10,
         suspended: false,
         suspend_sequence: 2,
+        suspended_here: false,
         configuration_sequence: 4,
         failover_lsn: Lsn::new(77),
         synchronized: mirror,

@@ -5,7 +5,9 @@ use mirrorlab::log::{LogBlock, LogRecord};
 use mirrorlab::types::{
     DatabaseName, Guid, Lsn, PageKey, PartnerRole, RecoveryPath, RowChange, Safety, TransactionId,
 };
-use mirrorlab::wire::mirroring::{Body, Configuration, Denial, Hello, LogPosition, Open, WitnessAttach};
+use mirrorlab::wire::mirroring::{
+    Body, Configuration, Denial, Hello, LogPosition, MirrorError, Open, WitnessAttach,
+};
 use mirrorlab::wire::pages::PageMessage;
 
 /// A block of log of so many changes.
@@ -92,7 +94,14 @@ fn following(body: &Body) -> Option<Body> {
             configuration: configuration(),
         },
         Body::Configure { .. } => Body::Configured { sequence: 3 },
-        Body::Configured { .. } => Body::Suspended { suspend_sequence: 9 },
+        Body::Configured { .. } => Body::Suspended {
+            suspend_sequence: 9,
+            error: Some(MirrorError {
+                number: 824,
+                state: 2,
+                severity: 24,
+            }),
+        },
         Body::Suspended { .. } => Body::Resume,
         Body::Resume => Body::ResumeFrom { log: log() },
         Body::ResumeFrom { .. } => Body::ProposeWitness {

@@ -302,6 +302,7 @@ impl Partner {
             redone: log.redone(),
         };
         self.to_partner(started, out);
+        self.tell_error(out);
         self.suspension_known(out);
         self.follow_witness(now, out);
     }

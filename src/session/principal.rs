@@ -439,8 +439,14 @@ impl Partner {
                 self.tell_witness(now, true, out);
             }
             (Pair::Established, Body::Configured { sequence }) => self.on_configured(now, sequence, out),
-            (Pair::Starting | Pair::Established, Body::Suspended { suspend_sequence }) => {
-                self.on_suspended_by_mirror(suspend_sequence, out);
+            (
+                Pair::Starting | Pair::Established,
+                Body::Suspended {
+                    suspend_sequence,
+                    error,
+                },
+            ) => {
+                self.on_suspended_by_mirror(suspend_sequence, error, out);
             }
             (Pair::Established, Body::ResumeFrom { log: theirs }) => self.on_resume_from(theirs, log, out),
             (Pair::Established, Body::Page(page)) => self.on_page_message(page, out),

@@ -17,11 +17,18 @@ use super::{Outbox, SessionOutput};
 use crate::error::msg;
 use crate::log::Log;
 use crate::types::{Lsn, MirroringState, PageKey, RepairStatus, Safety, SessionEvent};
-use crate::wire::mirroring::Body;
+use crate::wire::mirroring::{Body, MirrorError};
 use crate::wire::pages::PageMessage;
 
 /// How often a principal asks for one page on one link. Source: ours.
 const ATTEMPTS_MAX: u32 = 3;
+
+/// A page that cannot be read.
+const PAGE_ERROR: MirrorError = MirrorError {
+    number: 824,
+    state: 2,
+    severity: 24,
+};
 
 /// Requests of the partner that wait for redo; one more is answered with a failure.
 const ASKED_MAX: usize = 128;
@@ -33,8 +40,10 @@ pub type PageImage = (Lsn, Vec<(i64, i64)>);
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     pages: BTreeMap<PageKey, Repair>,
-    /// Mirror: the suspension (by its sequence) that is its own, made for a repair.
-    suspension: Option<u32>,
+    /// Mirror: the suspension (by its sequence) that is its own, made for an error, and which.
+    suspension: Option<(u32, MirrorError)>,
+    /// Principal: the suspension (by its sequence) of which it has said that the mirror met an error.
+    told_error: Option<u32>,
     /// Mirror: it has told that everything it asked for is here. Principal: it has been told so.
     all_here: Option<u32>,
     /// Principal: the suspension (by its sequence) that is being ended because the mirror has its pages.
@@ -275,7 +284,7 @@ impl Partner {
                 for page in missing {
                     self.repairs.pages.insert(page, Repair::FOUND);
                 }
-                self.suspend_for_repair(out);
+                self.suspend_for_error(PAGE_ERROR, out);
             }
             return;
         }
@@ -292,13 +301,35 @@ impl Partner {
         }
     }
 
-    fn suspend_for_repair(&mut self, out: &mut Outbox) {
-        out.log(msg::MIRROR_ERROR.with(&[&self.identity.name, &824, &2, &24, &self.record.database]));
+    /// Mirror: suspends the session for an error of its own.
+    pub(super) fn suspend_for_error(&mut self, error: MirrorError, out: &mut Outbox) {
+        let MirrorError {
+            number,
+            state,
+            severity,
+        } = error;
+        let (name, database) = (&self.identity.name, &self.record.database);
+        out.log(msg::MIRROR_ERROR.with(&[name, &number, &state, &severity, database]));
         let mut record = self.record.clone();
         record.suspend(true);
-        self.repairs.suspension = Some(record.suspend_sequence);
+        self.repairs.suspension = Some((record.suspend_sequence, error));
         self.repairs.all_here = None;
         self.persist(record, Then::Suspended { by_mirror: false }, out);
+    }
+
+    /// Mirror: the error for which it made the present suspension, if it did.
+    pub(super) fn own_error(&self) -> Option<MirrorError> {
+        let (sequence, error) = self.repairs.suspension?;
+        (self.record.suspended && sequence == self.record.suspend_sequence).then_some(error)
+    }
+
+    /// Principal: says, once, that the session is suspended for an error of the mirror.
+    pub(super) fn note_mirror_error(&mut self, suspend_sequence: u32, error: &MirrorError, out: &mut Outbox) {
+        if self.repairs.told_error.replace(suspend_sequence) != Some(suspend_sequence) {
+            let (partner, database) = (&self.record.partner_name, &self.record.database);
+            let (number, state, severity) = (&error.number, &error.state, &error.severity);
+            out.log(msg::PARTNER_ERROR.with(&[partner, database, number, state, severity]));
+        }
     }
 
     fn request_pages(&mut self, log: &Log, out: &mut Outbox) {
@@ -367,7 +398,7 @@ impl Partner {
     pub(super) fn may_be_resumed_for_repair(&self) -> bool {
         let by_mirror = match self.is_principal() {
             true => !self.record.suspended_here,
-            false => self.repairs.suspension == Some(self.record.suspend_sequence),
+            false => self.own_error() == Some(PAGE_ERROR),
         };
         self.record.suspended && by_mirror
     }

@@ -13,7 +13,7 @@ use super::{Outbox, SessionOutput};
 use crate::error::{SqlError, msg};
 use crate::log::Log;
 use crate::types::{MirroringState, PartnerRole, Timestamp};
-use crate::wire::mirroring::{Body, LogPosition};
+use crate::wire::mirroring::{Body, LogPosition, MirrorError};
 
 impl Partner {
     pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
@@ -54,8 +54,7 @@ impl Partner {
             match self.record.role {
                 PartnerRole::Principal => self.send_configuration(out),
                 PartnerRole::Mirror => {
-                    let suspend_sequence = self.record.suspend_sequence;
-                    self.to_partner(Body::Suspended { suspend_sequence }, out);
+                    self.tell_suspended(out);
                 }
             }
         } else {
@@ -68,8 +67,31 @@ impl Partner {
         self.settle_suspension(now, out);
     }
 
+    fn tell_suspended(&self, out: &mut Outbox) {
+        let suspended = Body::Suspended {
+            suspend_sequence: self.record.suspend_sequence,
+            error: self.own_error(),
+        };
+        self.to_partner(suspended, out);
+    }
+
+    /// Mirror: a principal that was not connected when this copy met an error hears of it as soon as it is.
+    pub(super) fn tell_error(&self, out: &mut Outbox) {
+        if self.own_error().is_some() {
+            self.tell_suspended(out);
+        }
+    }
+
     /// Principal: the mirror suspended the session, and has recorded that it is not synchronized.
-    pub(super) fn on_suspended_by_mirror(&mut self, suspend_sequence: u32, out: &mut Outbox) {
+    pub(super) fn on_suspended_by_mirror(
+        &mut self,
+        suspend_sequence: u32,
+        error: Option<MirrorError>,
+        out: &mut Outbox,
+    ) {
+        if let Some(error) = error {
+            self.note_mirror_error(suspend_sequence, &error, out);
+        }
         let known = self.record.suspend_sequence;
         if suspend_sequence < known || suspend_sequence == known && self.record.suspended {
             return self.send_configuration(out);

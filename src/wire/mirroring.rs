@@ -123,8 +123,10 @@ pub enum Body {
         sequence: u32,
     },
     /// Mirror to principal: suspended here, and recorded. The principal answers with its configuration.
+    /// With the error, if that was the reason; `None` from a SUSPEND.
     Suspended {
         suspend_sequence: u32,
+        error: Option<MirrorError>,
     },
     /// Principal to suspended mirror: the session is to be resumed; where does your log stand?
     Resume,
@@ -188,6 +190,14 @@ pub enum Body {
     WitnessRefused {
         number: u32,
     },
+}
+
+/// The error for which a mirror suspended the session, as its log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MirrorError {
+    pub number: u32,
+    pub state: u8,
+    pub severity: u8,
 }
 
 /// Where a log stands: its first byte, its end, how much is hardened, and where each role sequence begins in it.

@@ -191,12 +191,13 @@ manual! {
         ["Look at system and port of the address; two instances of one system differ by the port alone."];
     1453 Documented [Principal]
         "The other partner ran into an error, and the session is suspended."
-        ["Look at its log."]
-        not_raised 17 true "An error of the disk ends the instance here; the session shows DISCONNECTED.";
+        ["Look at the log of the mirror: 1454 and the entry before it.",
+         "For a page that cannot be read (824) the session resumes by itself; if it does not, RESUME after the cause is mended."];
     1454 Documented [Principal, Mirror]
         "This partner ran into an error, and the session will be suspended."
-        ["Look at the entry before it: the page that cannot be read.",
-         "After 1461 the session resumes by itself; after 1481 it stays suspended until RESUME."];
+        ["Look at the entry before it: the page that cannot be read (824), or the write of the data file that failed (823).",
+         "After 824: with 1461 the session resumes by itself; with 1481 it stays suspended until RESUME.",
+         "After 823: mend the disk, then RESUME on the principal; the log that waits is redone then."];
     1455 Documented [Statement]
         "Service can be forced only on a mirror that has lost its principal, and only if the witness, where one is set, has lost it, too; and not while pages of its copy are damaged."
         ["Run it on the mirror.", "After 824: bring the principal up, so that the pages can be repaired; or remove mirroring and restore the copy with recovery.", "If the principal is up and connected, use SET PARTNER FAILOVER there."];

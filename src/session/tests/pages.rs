@@ -88,6 +88,45 @@ fn a_mirror_suspends_the_session_and_has_it_resumed() {
     assert_eq!(trio.acknowledged(), 2);
 }
 
+/// How often the principal said that its partner suspended the session for an error.
+fn told_of_error(trio: &Trio) -> usize {
+    let of_partner = |line: &&crate::error::SqlError| line.number == 1453 && line.text.contains("error 824");
+    trio.sides[A].logged.iter().filter(of_partner).count()
+}
+
+/// Also if the link is lost at any message or write in between: then it hears of it when they meet again.
+#[test]
+fn the_principal_says_once_that_the_mirror_suspended_for_an_error() {
+    let mut points = 0;
+    for moves in 0.. {
+        let mut trio = started();
+        trio.damage_page(B);
+        if !(0..moves).all(|_| trio.advance()) {
+            break;
+        }
+        points += 1;
+        trio.cut(PM, 0);
+        trio.calm();
+        trio.assert_healthy();
+        let suspensions = trio.sides[B]
+            .logged
+            .iter()
+            .filter(|line| line.number == 1454)
+            .count();
+        assert_eq!(told_of_error(&trio), suspensions, "{moves}: {:#?}", trio.trace);
+    }
+    assert!(points > 15, "{points}");
+}
+
+#[test]
+fn a_suspend_of_an_operator_is_no_error_of_the_mirror() {
+    let mut trio = started();
+    trio.command(B, Command::Suspend);
+    trio.drain();
+    assert_suspended(&trio);
+    assert!(!trio.sides[A].logged.iter().any(|line| line.number == 1453));
+}
+
 fn assert_suspended(trio: &Trio) {
     for side in [A, B] {
         let suspended = Some(MirroringState::Suspended);

@@ -1,8 +1,8 @@
 //! From bytes to a message: refuses what is short, unknown, over its limit or not text. Never panics.
 
 use super::{
-    BLOCK_FRAME_BYTES_MAX, Body, Configuration, Denial, EPOCHS_MAX, Hello, LogPosition, MessageError, Open,
-    TEXT_BYTES_MAX, WitnessAttach, kind, limit,
+    BLOCK_FRAME_BYTES_MAX, Body, Configuration, Denial, EPOCHS_MAX, Hello, LogPosition, MessageError,
+    MirrorError, Open, TEXT_BYTES_MAX, WitnessAttach, kind, limit,
 };
 use crate::types::{
     DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, STEPS_MAX, Safety, ServerAddress,
@@ -45,6 +45,7 @@ impl<'a> Reader<'a> {
             },
             kind::SUSPENDED => Body::Suspended {
                 suspend_sequence: self.u32()?,
+                error: self.mirror_error()?,
             },
             kind::RESUME => Body::Resume,
             kind::RESUME_FROM => Body::ResumeFrom { log: self.log()? },
@@ -207,6 +208,17 @@ impl<'a> Reader<'a> {
             });
         }
         Ok(RecoveryPath::from_steps(steps))
+    }
+
+    fn mirror_error(&mut self) -> Result<Option<MirrorError>, MessageError> {
+        if !self.flag()? {
+            return Ok(None);
+        }
+        Ok(Some(MirrorError {
+            number: self.u32()?,
+            state: self.u8()?,
+            severity: self.u8()?,
+        }))
     }
 
     fn denial(&mut self) -> Result<Denial, MessageError> {

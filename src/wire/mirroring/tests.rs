@@ -176,7 +176,17 @@ fn body() -> impl Strategy<Value = Body> {
         hello().prop_map(Body::Hello),
         (lsn(), configuration()).prop_map(|(from, configuration)| Body::Start { from, configuration }),
         configuration().prop_map(|configuration| Body::StartSuspended { configuration }),
-        any::<u32>().prop_map(|suspend_sequence| Body::Suspended { suspend_sequence }),
+        (any::<u32>(), prop::option::of(any::<(u32, u8, u8)>())).prop_map(|(suspend_sequence, error)| {
+            let error = error.map(|(number, state, severity)| MirrorError {
+                number,
+                state,
+                severity,
+            });
+            Body::Suspended {
+                suspend_sequence,
+                error,
+            }
+        }),
         Just(Body::Resume),
         log().prop_map(|log| Body::ResumeFrom { log }),
         (lsn(), lsn(), any::<u32>()).prop_map(|(end, mine, check)| Body::TakeOver { end, mine, check }),

@@ -44,7 +44,18 @@ impl Writer {
                 self.u8(kind::START_SUSPENDED);
                 self.configuration(configuration)?;
             }
-            Body::Suspended { suspend_sequence } => self.tagged_u32(kind::SUSPENDED, *suspend_sequence),
+            Body::Suspended {
+                suspend_sequence,
+                error,
+            } => {
+                self.tagged_u32(kind::SUSPENDED, *suspend_sequence);
+                self.flag(error.is_some());
+                if let Some(error) = error {
+                    self.u32(error.number);
+                    self.u8(error.state);
+                    self.u8(error.severity);
+                }
+            }
             Body::Resume => self.u8(kind::RESUME),
             Body::ResumeFrom { log } => {
                 self.u8(kind::RESUME_FROM);

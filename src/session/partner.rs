@@ -472,7 +472,8 @@ impl Partner {
                 let sent = if pair == Pair::Established {
                     self.sent
                 } else {
-                    self.peer_hardened
+                    // After a restart nobody has said yet what the mirror holds; the record knows of some of it.
+                    self.peer_hardened.max(self.failover_lsn)
                 };
                 let unsent = log.end().bytes_since(sent.max(log.start()).min(log.end()));
                 (

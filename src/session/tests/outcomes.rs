@@ -25,6 +25,30 @@ fn shows(trio: &Trio, of: usize) -> (bool, PartnerRole, Option<MirroringState>) 
     (partner.is_serving(), partner.role(), partner.state())
 }
 
+#[test]
+fn the_send_queue_of_a_restarted_principal_is_what_its_mirror_lacks() {
+    for with_witness in [false, true] {
+        let mut trio = Trio::started(with_witness);
+        for _ in 0..20 {
+            trio.append(A);
+            trio.drain();
+        }
+        // Makes a record, and with it how far both have hardened.
+        trio.command(A, Command::Timeout { seconds: 20 });
+        trio.calm();
+        trio.cut(PM, 0);
+        trio.drain();
+        trio.append(A);
+        trio.drain();
+        let queue = |trio: &Trio| trio.partner(A).queues(&trio.sides[A].log).0;
+        let before = queue(&trio);
+        assert!(before > 0);
+        trio.crash(A, 0);
+        trio.restart(A);
+        assert_eq!(queue(&trio), before);
+    }
+}
+
 fn trace_ids(trio: &Trio, of: usize) -> Vec<u8> {
     let ids = trio.sides[of].events.iter().filter_map(|event| match event {
         Event::Session(SessionEvent::State { trace_id, .. }) => *trace_id,

@@ -336,9 +336,6 @@ impl Partner {
             // The process may have died between writing the record and saying what it holds.
             self.emit_settings(out);
             self.emit_role(None, None, out);
-            if self.record.suspended {
-                self.set_state(MirroringState::Suspended, Some(9), out);
-            }
         }
         match (self.stage, self.record.role) {
             (Stage::Waiting, _) => self.note_configured(out),
@@ -351,12 +348,14 @@ impl Partner {
                     out.log(msg::LOG_LOST.with(&[&self.record.database, &log.end(), &known]));
                 }
                 self.consider_service("the database is recovered", out);
+                self.show_first_state(out);
                 if !self.serving {
                     out.log(msg::RECOVERY_BYPASSED_QUORUM.with(&[&self.record.database]));
                 }
             }
             (_, PartnerRole::Mirror) => {
                 self.redo_asked = log.redone();
+                self.show_first_state(out);
                 out.log(msg::RECOVERY_BYPASSED_MIRROR.with(&[&self.record.database]));
                 self.redo_hardened(log, out);
             }

@@ -40,6 +40,20 @@ impl Partner {
         }
     }
 
+    /// The state of a process that has just started, for nobody knows it yet: SUSPENDED or DISCONNECTED, exposed or
+    /// without quorum.
+    pub(super) fn show_first_state(&mut self, out: &mut Outbox) {
+        self.state = None;
+        if self.record.suspended {
+            self.set_state(self.apart(), Some(9), out);
+        }
+        match (self.serving, &self.record.witness) {
+            (true, _) => self.show_exposed(out),
+            (false, Some(_)) => self.set_state(self.apart(), Some(10), out),
+            (false, None) => self.set_state(self.apart(), None, out),
+        }
+    }
+
     /// The state without a connection to the partner: a suspended session shows SUSPENDED until it is resumed.
     pub(super) fn apart(&self) -> MirroringState {
         match self.record.suspended {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::{A, B, Trio, W, address};
 use crate::session::Command;
-use crate::types::{Event, MirroringState, PartnerRole, SessionEvent};
+use crate::types::{Event, MirroringState, PartnerRole, Safety, SessionEvent};
 
 const PM: usize = 0;
 const PW: usize = 1;
@@ -23,6 +23,68 @@ fn cut(trio: &mut Trio, links: &[usize]) {
 fn shows(trio: &Trio, of: usize) -> (bool, PartnerRole, Option<MirroringState>) {
     let partner = trio.partner(of);
     (partner.is_serving(), partner.role(), partner.state())
+}
+
+/// What a partner showed since `from`, by product event.
+fn states_since(
+    trio: &Trio,
+    of: usize,
+    from: usize,
+) -> Vec<(Option<MirroringState>, MirroringState, Option<u8>)> {
+    let shown = trio.sides[of].events[from..]
+        .iter()
+        .filter_map(|event| match event {
+            Event::Session(SessionEvent::State {
+                from, to, trace_id, ..
+            }) => Some((*from, *to, *trace_id)),
+            _ => None,
+        });
+    shown.collect()
+}
+
+/// Restarts a partner that nobody can reach; what it shows then.
+fn shown_at_restart(trio: &mut Trio, of: usize) -> Vec<(Option<MirroringState>, MirroringState, Option<u8>)> {
+    trio.crash(of, 0);
+    let from = trio.sides[of].events.len();
+    trio.restart(of);
+    trio.drain();
+    states_since(trio, of, from)
+}
+
+#[test]
+fn a_restarted_partner_shows_its_state_before_it_meets_anybody() {
+    use MirroringState::{Disconnected, Suspended};
+    for with_witness in [false, true] {
+        for safety in [Safety::Full, Safety::Off] {
+            for suspended in [false, true] {
+                for of in [A, B] {
+                    let mut trio = Trio::started(with_witness);
+                    trio.command(A, Command::Safety { safety });
+                    trio.calm();
+                    if suspended {
+                        trio.command(A, Command::Suspend);
+                        trio.calm();
+                    }
+                    let shown = shown_at_restart(&mut trio, of);
+                    let to = if suspended { Suspended } else { Disconnected };
+                    let mut expected = Vec::new();
+                    // T18, and what belongs to it: 9 a pause; 12 T4, exposed; 10 T5, no quorum.
+                    if suspended {
+                        expected.push((None, to, Some(9)));
+                    }
+                    let before = expected.last().map(|_| to);
+                    match (with_witness, of, safety) {
+                        (true, ..) => expected.push((before, to, Some(10))),
+                        _ if suspended => {}
+                        (false, A, Safety::Full) => expected.push((None, to, Some(12))),
+                        _ => expected.push((None, to, None)),
+                    }
+                    assert_eq!(shown, expected, "{with_witness} {safety:?} {suspended} {of}");
+                    assert_eq!(trio.partner(of).is_serving(), of == A && !with_witness);
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@
 use crate::types::{MirroringState, PartnerRole};
 
 /// Every legal change with what brings it about. Source: documented, *Mirroring States*, *Role Switching*.
-const LEGAL: [(Option<MirroringState>, MirroringState, &str); 14] = {
+const LEGAL: [(Option<MirroringState>, MirroringState, &str); 16] = {
     use MirroringState::{Disconnected, PendingFailover, Suspended, Synchronized, Synchronizing};
     [
         (None, Synchronizing, "T1: SET PARTNER started the session"),
+        (None, Disconnected, "T18: a restart"),
+        (None, Suspended, "T18: a restart of a suspended session"),
         (
             Some(Synchronizing),
             Synchronized,

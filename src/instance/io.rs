@@ -231,7 +231,8 @@ pub enum DiskRequest {
     },
     /// Apply rows, new tables and tables whose creation is undone (`dropped`, without rows by then) to the data file, with
     /// `applied` in the same transaction. Without `durable` the
-    /// transaction may be lost at power loss (the log redoes it).
+    /// transaction may be lost at power loss (the log redoes it). One that fails and drops no table is not void: what it was
+    /// to apply waits for the next.
     Redo {
         database: DatabaseName,
         tables: Vec<String>,

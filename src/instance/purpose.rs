@@ -4,6 +4,7 @@ use super::Instance;
 use super::batch::{Then, Wait};
 use super::io::{DiskError, DiskReply, DiskRequest, DiskTicket, Output};
 use crate::error::{SqlError, msg};
+use crate::session::PartnerInput;
 use crate::types::{ConnectionId, DatabaseName, Guid, InstanceEvent, Lsn, PageKey, RoleSequence};
 
 /// Why a disk request was made.
@@ -121,19 +122,22 @@ impl Instance {
                 durable,
             } => {
                 self.note_damage(&database, &result);
-                self.must(result, "a data file write", |i| {
-                    i.on_redone(&database, to);
-                    if durable {
-                        i.on_checkpoint(&database, to);
-                    }
-                });
+                let written = self
+                    .data_file_did(&database, "a data file write", &result)
+                    .is_ok();
+                // The rows in memory have it, and the file gets it with the next write.
+                self.on_redone(&database, to);
+                if durable && written {
+                    self.on_checkpoint(&database, to);
+                }
             }
             Purpose::Checkpoint { database, to } => {
                 self.note_damage(&database, &result);
-                self.must(result, "a checkpoint", |i| {
-                    i.on_checkpoint(&database, to);
-                    i.resume(&Wait::Disk(asked));
-                });
+                let written = self.data_file_did(&database, "a checkpoint", &result);
+                if written.is_ok() {
+                    self.on_checkpoint(&database, to);
+                }
+                self.resume_with(&Wait::Disk(asked), &written);
             }
             Purpose::LogDiscard => self.must(result, "giving up log", |_| {}),
             Purpose::Undo { database } => {
@@ -147,20 +151,35 @@ impl Instance {
                 at,
             } => {
                 self.note_damage(&database, &result);
-                self.must(result, "a read of a page", |i| {
-                    i.on_page_checked(&database, request, page, at);
-                });
+                let read = self.data_file_did(&database, "a read of a page", &result).is_ok();
+                self.on_page_checked(&database, request, page, at, read);
             }
             Purpose::PageRestore { database, page } => {
                 self.note_damage(&database, &result);
-                self.must(result, "the restore of a page", |i| {
-                    i.on_page_restored(&database, page)
-                });
+                match self.data_file_did(&database, "the restore of a page", &result) {
+                    Ok(()) => self.on_page_restored(&database, page),
+                    Err(_) => self.on_page_not_restored(&database, page),
+                }
             }
             Purpose::LogTruncate { database, to } => {
                 self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));
             }
         }
+    }
+
+    /// Whether the data file of a database could be read or written. The log has what it lacks, so that the database goes
+    /// on; a mirror suspends its session.
+    fn data_file_did(
+        &mut self,
+        database: &DatabaseName,
+        what: &'static str,
+        result: &Result<DiskReply, DiskError>,
+    ) -> Result<(), SqlError> {
+        let Err(error) = result else { return Ok(()) };
+        let error = self.disk_failed(what, error);
+        self.write_next_at_once(database);
+        self.session_input(database, PartnerInput::DataFileFailed);
+        Err(error)
     }
 
     /// Go on if the disk did what the instance relies on; otherwise stop serving anything: an instance that cannot

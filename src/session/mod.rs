@@ -65,6 +65,7 @@
 
 mod announce;
 mod command;
+mod data_file;
 mod failover;
 mod force;
 mod greeting;
@@ -170,6 +171,8 @@ pub enum PartnerInput {
         page: PageKey,
         restored: bool,
     },
+    /// The data file could not be read or written. What it is to reflect waits for the next write.
+    DataFileFailed,
     /// [`Partner::next_wake`] is due.
     Wake,
 }

@@ -53,7 +53,7 @@ impl<D: Disk> DataFile<D> {
     }
 
     /// Add tables and take others away, apply row changes and set the applied LSN, all or nothing. Unless `durable`, a
-    /// crash may undo it. The pages that were found damaged meanwhile; nothing is changed on those.
+    /// crash may undo it. What could not be written waits for the next write; only a request that takes tables away is void. The pages that were found damaged meanwhile; nothing is changed on those.
     pub fn apply(
         &mut self,
         tables: &[String],
@@ -66,10 +66,13 @@ impl<D: Disk> DataFile<D> {
             self.waiting.add(tables, changes, applied);
             return Ok(Vec::new());
         }
-        // A request that fails is void, and what waited before it waits on.
         let mut all = self.waiting.clone();
         all.add(tables, changes, applied);
-        self.write(&all, applied, dropped, BTreeMap::new())
+        let written = self.write(&all, applied, dropped, BTreeMap::new());
+        if written.is_err() && dropped.is_empty() {
+            self.waiting = all;
+        }
+        written
     }
 
     /// Write what waits.

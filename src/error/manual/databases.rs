@@ -11,8 +11,8 @@ manual! {
         ["Connect again; the failover partner of the connection string may be the principal now.",
          "Check whether the last transaction happened before repeating it."];
     823 Documented [Instance]
-        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops."
-        ["Look at the disk: errors, space, cables.", "Start the instance again; recovery says what the disk has kept.",
+        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops, unless it was a data file, for which the log has everything; a mirror then suspends the session of that database."
+        ["Look at the disk: errors, space, cables.", "If the instance stopped, start it again; recovery says what the disk has kept.", "After 1454: RESUME on the principal, once the disk is well.",
          "Restore from a backup, or remove and re-establish mirroring, if the database does not open."];
     824 Documented [Instance]
         "A page of a data file was read and is not what was written: its checksum, or its number, is wrong. Its rows are not used any more."

@@ -489,6 +489,15 @@ impl Instance {
         );
     }
 
+    /// A write of the data file failed: on a mirror the next one is to show whether the disk is well again.
+    pub(super) fn write_next_at_once(&mut self, name: &DatabaseName) {
+        if let Some(database) = self.database_mut(name)
+            && database.role() == Some(PartnerRole::Mirror)
+        {
+            database.redo_since_checkpoint = REDO_PER_CHECKPOINT;
+        }
+    }
+
     /// Mirror: redo a hardened block, in memory and in the data file.
     pub(super) fn redo_on_mirror(&mut self, name: &DatabaseName, block: &LogBlock) {
         let Some(database) = self.database_mut(name) else {

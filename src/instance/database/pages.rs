@@ -194,12 +194,13 @@ impl Instance {
         request: u64,
         page: PageKey,
         at: Lsn,
+        read: bool,
     ) {
         let Some(database) = self.database(name.as_str()) else {
             return;
         };
         let redone = database.log.redone();
-        let image = match database.pages.damaged.contains_key(&page) || redone < at {
+        let image = match database.pages.damaged.contains_key(&page) || redone < at || !read {
             true => None,
             false => Some((redone, database.page_at(&page, redone))),
         };
@@ -259,6 +260,12 @@ impl Instance {
         self.note_repair(name, &page, &damaged, RepairStatus::Succeeded);
         self.log_error(&msg::PAGE_REPAIRED.with(&[&damaged.page, name]));
         let restored = true;
+        self.session_input(name, PartnerInput::PageRestored { page, restored });
+    }
+
+    /// The data file could not take the page.
+    pub(in crate::instance) fn on_page_not_restored(&mut self, name: &DatabaseName, page: PageKey) {
+        let restored = false;
         self.session_input(name, PartnerInput::PageRestored { page, restored });
     }
 

@@ -3,6 +3,7 @@
 mod commands;
 mod coverage;
 mod damage;
+mod data_file;
 mod flow;
 mod harness;
 mod interruptions;

@@ -1,0 +1,127 @@
+//! The data file of a copy fails: a mirror suspends the session for good, a principal does not.
+
+use super::harness::{A, B, Trio};
+use crate::session::{Command, PartnerInput};
+use crate::types::{MirroringState, PartnerRole};
+
+const PM: usize = 0;
+
+fn told(trio: &Trio, of: usize, number: u32, what: &str) -> usize {
+    let said = trio.sides[of].logged.iter();
+    said.filter(|line| line.number == number && line.text.contains(what))
+        .count()
+}
+
+fn assert_suspended(trio: &Trio) {
+    for side in [A, B] {
+        let state = trio.partner(side).state();
+        assert_eq!(state, Some(MirroringState::Suspended), "{:#?}", trio.last_steps());
+    }
+}
+
+#[test]
+fn a_mirror_suspends_until_resume_and_both_say_why() {
+    for with_witness in [false, true] {
+        let mut trio = Trio::started(with_witness);
+        trio.input(B, PartnerInput::DataFileFailed);
+        trio.input(B, PartnerInput::DataFileFailed);
+        trio.drain();
+        assert_suspended(&trio);
+        assert_eq!(
+            (
+                told(&trio, B, 1454, "error 823"),
+                told(&trio, A, 1453, "error 823")
+            ),
+            (1, 1)
+        );
+        // The principal goes on, and nobody resumes by himself.
+        trio.append(A);
+        trio.calm();
+        assert_eq!(trio.acknowledged(), 1);
+        trio.cut(PM, 0);
+        trio.calm();
+        trio.crash(B, 0);
+        trio.calm();
+        assert_suspended(&trio);
+        assert_eq!(told(&trio, A, 1453, ""), 1);
+        assert!(trio.restore_to_full());
+        trio.assert_healthy();
+        // The disk is still ill.
+        trio.input(B, PartnerInput::DataFileFailed);
+        trio.drain();
+        assert_suspended(&trio);
+        assert_eq!(told(&trio, A, 1453, "error 823"), 2);
+    }
+}
+
+#[test]
+fn a_principal_goes_on_as_it_is() {
+    let mut trio = Trio::started(true);
+    trio.trace.clear();
+    trio.input(A, PartnerInput::DataFileFailed);
+    trio.append(A);
+    trio.drain();
+    trio.assert_healthy();
+    assert_eq!(trio.acknowledged(), 1);
+    assert!(
+        !trio.trace.iter().any(|line| line.contains("State")),
+        "{:#?}",
+        trio.trace
+    );
+}
+
+/// At every message and every write of a repair: what the repair suspended, it does not resume any more.
+#[test]
+fn a_failure_during_a_page_repair_lasts() {
+    let mut points = 0;
+    for moves in 0.. {
+        let mut trio = Trio::started(true);
+        trio.damage_page(B);
+        if !(0..moves).all(|_| trio.advance()) {
+            break;
+        }
+        points += 1;
+        trio.input(B, PartnerInput::DataFileFailed);
+        trio.calm();
+        assert_suspended(&trio);
+        assert_eq!(told(&trio, B, 1454, "error 823"), 1, "{moves}");
+        assert!(trio.restore_to_full());
+        trio.calm();
+        trio.assert_healthy();
+    }
+    assert!(points > 15, "{points}");
+}
+
+/// At every message and every write of a failover: it happens or it does not, and no copy is left that takes over later.
+#[test]
+fn a_failure_in_a_failover_leaves_one_principal() {
+    let (mut points, mut suspended, mut swapped) = (0, 0, 0);
+    for lost in [false, true] {
+        for of in [A, B] {
+            for moves in 0.. {
+                let mut trio = Trio::started(true);
+                trio.append(A);
+                match lost {
+                    false => trio.command(A, Command::Failover),
+                    true => trio.crash(A, usize::MAX),
+                }
+                if !(0..moves).all(|_| trio.advance()) {
+                    break;
+                }
+                points += 1;
+                trio.input(of, PartnerInput::DataFileFailed);
+                trio.drain();
+                trio.calm();
+                suspended += usize::from(trio.partner(A).state() == Some(MirroringState::Suspended));
+                swapped += usize::from(trio.partner(B).role() == PartnerRole::Principal);
+                assert!(trio.restore_to_full());
+                trio.calm();
+                trio.assert_healthy();
+            }
+        }
+    }
+    assert!(
+        suspended > 0 && suspended < points && swapped > 0 && swapped < points,
+        "{suspended} suspended and {swapped} swapped of {points}"
+    );
+}

@@ -494,6 +494,7 @@ impl Partner {
         if self.witness_up {
             self.to_witness(Body::Removed, out);
         }
+        self.witness_left = self.witness_up && next.is_some();
         self.forget_witness_link();
         self.emit_witness_set(out);
         match next {

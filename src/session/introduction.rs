@@ -13,6 +13,7 @@ impl Partner {
         if self.witness_up {
             self.on_witness_down(out);
         }
+        self.witness_left = false;
         self.witness_up = true;
         self.witness_tried = true;
         if !self.witness_reached(out) {
@@ -21,6 +22,9 @@ impl Partner {
     }
 
     pub(super) fn on_witness_down(&mut self, out: &mut Outbox) {
+        if std::mem::take(&mut self.witness_left) {
+            return;
+        }
         self.witness_up = false;
         self.witness_tried = true;
         let known = std::mem::take(&mut self.witness_confirmed);

@@ -53,6 +53,8 @@ pub struct Partner {
     pub(super) partner_up_now: bool,
     pub(super) witness_up_now: bool,
     pub(super) witness_tried: bool,
+    /// The link to a witness that another one replaces is still to be reported lost.
+    pub(super) witness_left: bool,
     /// The last number given to a greeting or a request; see [`Partner::number`].
     last_number: u64,
     /// Session and role sequence of the message that was acted on last.
@@ -289,6 +291,7 @@ impl Partner {
             partner_up_now: false,
             witness_up_now: false,
             witness_tried: false,
+            witness_left: false,
             last_number: 0,
             acts_on: None,
             my_link: 0,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::harness::{A, B, Trio, W, address};
-use crate::session::Command;
-use crate::types::{Event, MirroringState, PartnerRole, Safety, SessionEvent};
+use crate::session::{Command, LinkLoss, PartnerInput};
+use crate::types::{Event, MirroringState, PartnerRole, Safety, ServerAddress, SessionEvent};
 
 const PM: usize = 0;
 const PW: usize = 1;
@@ -23,6 +23,24 @@ fn cut(trio: &mut Trio, links: &[usize]) {
 fn shows(trio: &Trio, of: usize) -> (bool, PartnerRole, Option<MirroringState>) {
     let partner = trio.partner(of);
     (partner.is_serving(), partner.role(), partner.state())
+}
+
+#[test]
+fn the_loss_of_a_witness_that_is_replaced_is_not_that_of_the_new_one() {
+    let mut trio = Trio::started(true);
+    let address = ServerAddress::new("delta", 7022);
+    trio.command(A, Command::SetWitness { address });
+    let lost = || PartnerInput::WitnessDown {
+        cause: LinkLoss::Hard,
+    };
+    while trio.partner(A).record().witness.is_some() {
+        assert!(trio.advance(), "{:#?}", trio.trace);
+    }
+    trio.input(A, lost());
+    assert!(trio.partner(A).has_command());
+    // The new one cannot be reached.
+    trio.input(A, lost());
+    assert_eq!(trio.sides[A].done.last(), Some(&Err(1427)));
 }
 
 /// What a partner showed since `from`, by product event.

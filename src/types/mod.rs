@@ -15,6 +15,7 @@ mod recovery_path;
 mod reply;
 mod state;
 mod time;
+mod transition;
 
 pub use address::{AddressError, ServerAddress};
 pub use change::RowChange;
@@ -34,3 +35,4 @@ pub use state::{
     EncryptionInUse, LinkState, MirroringState, PartnerRole, Role, RoleSequence, Safety, state_change_name,
 };
 pub use time::{Now, PING_INTERVAL, Timestamp, WallTime};
+pub use transition::{TRANSITIONS, Transition, is_legal_transition};

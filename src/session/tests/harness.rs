@@ -747,7 +747,7 @@ impl Trio {
             self.last_steps()
         );
         assert!(
-            super::transitions::is_legal(*role, *from, *to),
+            crate::types::is_legal_transition(*role, *from, *to),
             "{role}: {from:?} to {to:?}: {:#?}",
             self.last_steps()
         );

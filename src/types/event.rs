@@ -442,11 +442,13 @@ pub enum SessionEvent {
         database: DatabaseName,
         lsn: Lsn,
     },
-    /// The database's files were opened: its log was read up to `end`, and all of that is hardened. Told of new files as
-    /// well, which CREATE or RESTORE put in the place of what was there: their log goes on from `end`.
+    /// The database's files were opened: its log was read up to `end`, and all of that is hardened; the data file reflects
+    /// it up to `redone`. Told of new files as well, which CREATE or RESTORE put in the place of what was there: their log
+    /// goes on from `end`.
     LogRecovered {
         database: DatabaseName,
         end: Lsn,
+        redone: Lsn,
     },
     /// Log before `to` is not kept any more.
     LogTruncated {
@@ -459,6 +461,7 @@ pub enum SessionEvent {
         from: Lsn,
         to: Lsn,
     },
+    /// The copy reflects its log up to `to`: a mirror's data file has come so far, or the recovery of a copy that is no mirror.
     Redone {
         database: DatabaseName,
         to: Lsn,

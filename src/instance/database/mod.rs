@@ -693,6 +693,7 @@ impl Instance {
             self.emit(SessionEvent::LogRecovered {
                 database: name.clone(),
                 end: database.log.end(),
+                redone: database.log.redone(),
             });
         }
         let record = self
@@ -701,6 +702,11 @@ impl Instance {
             .and_then(|e| e.mirroring.clone());
         if let Some(record) = record.filter(|_| database.suspect.is_none()) {
             self.restore_session(&mut database, record);
+        }
+        // A mirror goes on with its redo where it was; every other copy has been recovered by now.
+        if database.suspect.is_none() && database.role() != Some(PartnerRole::Mirror) {
+            let (database, to) = (name.clone(), database.tables_at);
+            self.emit(SessionEvent::Redone { database, to });
         }
         self.databases.insert(name.as_str().to_lowercase(), database);
         self.write_back(name);

@@ -99,6 +99,7 @@ impl Instance {
         self.emit(SessionEvent::LogRecovered {
             database: entry.name.clone(),
             end: database.log.end(),
+            redone: database.log.redone(),
         });
         self.catalog.put_database(entry);
         self.databases.insert(key, database);

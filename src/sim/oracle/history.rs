@@ -225,7 +225,9 @@ impl HardenedLogs {
             }
             // A process that died in a write may find more of it on the disk than it knew of.
             SessionEvent::LogReverted { database, to, .. }
-            | SessionEvent::LogRecovered { database, end: to } => {
+            | SessionEvent::LogRecovered {
+                database, end: to, ..
+            } => {
                 let log = self.logs.entry((who.clone(), database.clone())).or_default();
                 log.cut(*to);
             }

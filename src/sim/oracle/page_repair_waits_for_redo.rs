@@ -73,9 +73,8 @@ impl Oracle for PageRepairWaitsForRedo {
                 self.redone.insert(copy(database), redone);
                 None
             }
-            // All that is read is redone.
-            SessionEvent::LogRecovered { database, end } => {
-                self.redone.insert(copy(database), *end);
+            SessionEvent::LogRecovered { database, redone, .. } => {
+                self.redone.insert(copy(database), *redone);
                 None
             }
             SessionEvent::PageRequested {

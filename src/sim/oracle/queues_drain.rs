@@ -67,10 +67,9 @@ impl QueuesDrain {
                     }
                 }
             }
-            // All that is read is redone.
-            SessionEvent::LogRecovered { database, end } => {
+            SessionEvent::LogRecovered { database, redone, .. } => {
                 self.generated.remove(&key(database));
-                self.redone.insert(key(database), *end);
+                self.redone.insert(key(database), *redone);
             }
             SessionEvent::Role { database, .. } | SessionEvent::Configured { database, .. } => {
                 self.generated.remove(&key(database));

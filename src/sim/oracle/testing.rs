@@ -120,6 +120,7 @@ pub(super) fn recovered(end: u64) -> SessionEvent {
     SessionEvent::LogRecovered {
         database: db(),
         end: Lsn::new(end),
+        redone: Lsn::new(end),
     }
 }
 

@@ -455,18 +455,19 @@ impl Scene {
         company
     }
 
+    /// Whether a fault's text that has this word means `who` or its system.
+    pub(super) fn is_called(&self, who: &InstanceName, word: &str) -> bool {
+        let host = self.hosts.get(who).map_or(who.as_str(), String::as_str);
+        word.eq_ignore_ascii_case(who.as_str()) || word.eq_ignore_ascii_case(host)
+    }
+
     /// Whether the fault is done to the system or process of `who`, or to a line of it. One whose place is not known may be.
     pub(super) fn touches(&self, fault: &FaultSeen, who: &InstanceName) -> bool {
         let words: Vec<&str> = fault
             .text
             .split(|c: char| c.is_whitespace() || c == ',')
             .collect();
-        let names = |who: &InstanceName| {
-            let host = self.hosts.get(who).map_or(who.as_str(), String::as_str);
-            words
-                .iter()
-                .any(|word| word.eq_ignore_ascii_case(who.as_str()) || word.eq_ignore_ascii_case(host))
-        };
+        let names = |who: &InstanceName| words.iter().any(|word| self.is_called(who, word));
         names(who) || !self.names.values().any(names)
     }
 

@@ -40,6 +40,8 @@ type Condition = fn(&CommitWaits, &InstanceName, &DatabaseName) -> bool;
 #[derive(Debug, Default)]
 pub(super) struct CommitWaits {
     pub scene: Scene,
+    /// When the condition was looked at last.
+    pub at: Timestamp,
     /// The ends of blocks on each disk that are not yet acknowledged, and when they got there.
     hardened: BTreeMap<(InstanceName, DatabaseName), BTreeMap<Lsn, Timestamp>>,
     /// Who serves while the condition holds, and since when.
@@ -181,6 +183,7 @@ impl CommitWaits {
     }
 
     fn look(&mut self, at: Timestamp, condition: Condition) {
+        self.at = at;
         let mut before = std::mem::take(&mut self.free);
         let free: Vec<_> = self
             .scene

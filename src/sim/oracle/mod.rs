@@ -88,6 +88,7 @@ mod suspend_is_sticky;
 mod suspend_ships_nothing;
 mod suspended_stays_until_resume;
 mod sync_ack_means_both_hardened;
+mod synchronizing_never_waits;
 mod timeout_clamp;
 mod timeout_closes_connection;
 mod witness_change_needs_all;
@@ -224,6 +225,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<event_stream_consistent::EventStreamConsistent>::default(),
         Box::<every_open_connection_pings::EveryOpenConnectionPings>::default(),
         Box::<exposed_never_waits::ExposedNeverWaits>::default(),
+        Box::<synchronizing_never_waits::SynchronizingNeverWaits>::default(),
         Box::<isolated_mirror_does_nothing::IsolatedMirrorDoesNothing>::default(),
         Box::<mirror_not_readable::MirrorNotReadable>::default(),
         Box::<no_failover_without_witness::NoFailoverWithoutWitness>::default(),

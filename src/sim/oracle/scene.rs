@@ -401,6 +401,13 @@ impl Scene {
         })
     }
 
+    /// Whether `who` holds a connection for open that it opened to `to`.
+    pub(super) fn has_opened(&self, who: &InstanceName, to: &InstanceName) -> bool {
+        self.open
+            .iter()
+            .any(|((from, _), open)| from == who && !open.accepted && self.names.get(&open.peer) == Some(to))
+    }
+
     /// Whether `who` holds both connections of the link between partners for open, the one it opened and the one that
     /// `to` opened. One alone carries no session.
     pub(super) fn has_link(&self, who: &InstanceName, to: &InstanceName) -> bool {

@@ -1,14 +1,14 @@
 //! Once all faults are healed, exactly one partner of each session serves.
 //!
-//! Not judged where an instance is dead, an endpoint closed, a disk damaged or service was forced: those are nobody's
-//! faults to heal.
-//! Source: documented, *Quorum: How a Witness Affects Database Availability*; the bound is derived.
+//! After a forced service too: the old principal hears of it and becomes the mirror of a suspended session. Not judged where
+//! an instance is dead, an endpoint closed or a disk damaged: those are nobody's faults to heal. Source: documented, *Quorum:
+//! How a Witness Affects Database Availability*, *Role Switching*; the bound is derived.
 
 use std::collections::BTreeSet;
 
 use super::scene::Scene;
 use super::{End, Oracle, Violation};
-use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped, SwitchKind};
+use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped};
 
 const NAME: &str = "serves-again-after-heal";
 
@@ -43,12 +43,8 @@ impl Oracle for ServesAgainAfterHeal {
         };
         let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);
         for (database, one, other) in self.scene.sessions.pairs() {
-            let session = self.scene.sessions.session(&one, &database);
-            let forced = session
-                .and_then(|session| self.scene.last_switch(session))
-                .is_some_and(|(_, _, kind)| *kind == SwitchKind::Forced);
             let damaged = self.scene.has_damage(&self.scene.company(&one));
-            if forced || damaged || !reachable(&one) || !reachable(&other) {
+            if damaged || !reachable(&one) || !reachable(&other) {
                 continue;
             }
             let serves = |who| {
@@ -75,7 +71,7 @@ impl Oracle for ServesAgainAfterHeal {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{Timestamp, WorldEvent};
+    use crate::types::{SwitchKind, Timestamp, WorldEvent};
 
     fn ends(events: &[Stamped]) -> Vec<Violation> {
         let mut all = trio();
@@ -101,5 +97,17 @@ mod tests {
             assert_eq!(violations.len(), 1, "{violations:?}");
             assert_eq!(violations[0].oracle, NAME);
         }
+    }
+
+    #[test]
+    fn a_forced_service_excuses_neither() {
+        let forced = [
+            on(5, "beta", takeover(SwitchKind::Forced, 2)),
+            on(5, "beta", serving(true, 2)),
+        ];
+        assert_eq!(ends(&forced).len(), 1, "alpha never heard of it");
+        let mut heard = forced.to_vec();
+        heard.push(on(8, "alpha", serving(false, 2)));
+        assert_eq!(ends(&heard), []);
     }
 }

@@ -1,0 +1,97 @@
+//! While a session is SYNCHRONIZING the principal acknowledges a commit as soon as it is on its own disk, however far behind
+//! the mirror is.
+//!
+//! The moments in which commits are held because the mirror is about to have everything are no more than the way there and
+//! back; so nothing is judged while a fault is done to one of the three, nor while a line that was disturbed may still be
+//! silent. Measured as `async-never-waits` is. Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
+
+use super::commit_waits::{CommitWaits, Late};
+use super::scene::{PING, SLACK};
+use super::{End, Oracle, Violation};
+use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
+
+const NAME: &str = "synchronizing-never-waits";
+
+/// After these what was lost comes up anew: no line is left half open.
+const CLEAN: [&str; 2] = ["kill", "restart"];
+
+#[derive(Debug, Default)]
+pub(super) struct SynchronizingNeverWaits {
+    waits: CommitWaits,
+}
+
+fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) -> bool {
+    let scene = &waits.scene;
+    let company = scene.company(who);
+    let silent = scene.longest_timeout(waits.at) + PING + SLACK;
+    let disturbed = scene.faults.values().any(|fault| {
+        !CLEAN.contains(&fault.kind.as_str())
+            && fault.to.is_none_or(|to| to + silent >= waits.at)
+            && company.iter().any(|one| scene.touches(fault, one))
+    });
+    let shown = scene.shown(who, database);
+    let synchronizing = shown.is_some_and(|shown| shown.state == Some(MirroringState::Synchronizing));
+    let linked = scene
+        .sessions
+        .partner(who, database)
+        .is_some_and(|partner| scene.is_linked(who, partner));
+    synchronizing && linked && !disturbed
+}
+
+fn violation(late: &Late, at: Timestamp) -> Violation {
+    let Late {
+        who,
+        database,
+        lsn,
+        waited,
+    } = late;
+    let message = format!(
+        "{who} held the commit at {lsn} in {database} back for {waited:?} while it was SYNCHRONIZING"
+    );
+    Violation::of(NAME, &[database, who], message, at)
+}
+
+impl Oracle for SynchronizingNeverWaits {
+    fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        let late = self.waits.observe(stamped, is_synchronizing);
+        out.extend(late.map(|late| violation(&late, stamped.at)));
+    }
+
+    fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
+        let held = self.waits.finish(end);
+        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+    use crate::types::PartnerRole;
+
+    /// alpha commits at 6 and acknowledges at 16; `first` happens before.
+    fn committed(first: Vec<Stamped>) -> Vec<Stamped> {
+        let mut events = pair_connected();
+        events.extend(first);
+        events.push(on(6, "alpha", hardened(1, 0, 10, 1)));
+        events.push(on(16, "alpha", acked(1, 10, None)));
+        events
+    }
+
+    fn behind() -> Stamped {
+        let behind = state(PartnerRole::Principal, MirroringState::Synchronizing);
+        on(5, "alpha", behind)
+    }
+
+    #[test]
+    fn a_synchronized_principal_waits_and_so_does_one_whose_mirror_is_out_of_reach() {
+        assert_quiet::<SynchronizingNeverWaits>(&committed(vec![]));
+        let cut = fault(5, 1, "cut", "cut alpha <-> beta");
+        assert_quiet::<SynchronizingNeverWaits>(&committed(vec![cut, behind()]));
+    }
+
+    #[test]
+    fn waiting_for_a_mirror_that_is_behind_is_seen() {
+        assert_red::<SynchronizingNeverWaits>(&committed(vec![behind()]), NAME);
+    }
+}

@@ -6,7 +6,7 @@
 //! where the line between the two is disturbed. Source: documented, *Role Switching*, *Estimate the Interruption of Service
 //! During Role Switching*.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::session_event;
 use super::scene::{FaultSeen, PING, Patience, SLACK, Scene};
@@ -33,6 +33,8 @@ pub(super) struct AutomaticFailoverHappens {
     recorded: BTreeSet<Guid>,
     /// Those that were whole, and to which nothing has happened since but the loss of the principal.
     heirs: BTreeSet<Heir>,
+    /// The ROLE of each endpoint: a witness whose endpoint is a partner's is none, whoever is connected to it.
+    endpoint_roles: BTreeMap<InstanceName, String>,
     /// For those who have nothing to wait for, and for those whose line to the witness is disturbed.
     undisturbed: Patience<Heir>,
     disturbed: Patience<Heir>,
@@ -134,9 +136,13 @@ impl AutomaticFailoverHappens {
 
     fn keeps_witness(&self, database: &DatabaseName, mirror: &InstanceName) -> bool {
         let witness = self.scene.witness(mirror, database);
+        let lacks = |who, role| self.endpoint_roles.get(who).is_some_and(|has| has == role);
         self.scene.is_alive(mirror)
+            && !lacks(mirror, "WITNESS")
             && witness.is_some_and(|witness| {
-                self.scene.has_connection(mirror, witness) && self.scene.has_connection(witness, mirror)
+                !lacks(witness, "PARTNER")
+                    && self.scene.has_connection(mirror, witness)
+                    && self.scene.has_connection(witness, mirror)
             })
     }
 
@@ -193,6 +199,11 @@ impl AutomaticFailoverHappens {
 
 impl Oracle for AutomaticFailoverHappens {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
+        if let (Source::Instance(who), Event::Endpoint(EndpointEvent::Configured { settings })) =
+            (&stamped.source, &stamped.event)
+        {
+            self.endpoint_roles.insert(who.clone(), settings.role.clone());
+        }
         if !Scene::concerns(stamped) {
             return;
         }
@@ -218,6 +229,7 @@ impl Oracle for AutomaticFailoverHappens {
 #[cfg(test)]
 mod tests {
     use super::super::testing::*;
+    use super::super::testing_endpoints::{configured, in_role};
     use super::*;
     use crate::types::SwitchKind;
 
@@ -290,6 +302,20 @@ mod tests {
         events.push(killed(5, "alpha"));
         lose(&mut events, 5, 5);
         assert_quiet::<AutomaticFailoverHappens>(&later(events));
+    }
+
+    #[test]
+    fn a_witness_that_may_not_be_one_is_none() {
+        for (role, red) in [("PARTNER", false), ("WITNESS", true), ("ALL", true)] {
+            let mut events = trio();
+            events.push(configured(3, "gamma", &in_role(role)));
+            events.push(killed(5, "alpha"));
+            lose(&mut events, 5, 5);
+            match red {
+                true => assert_red::<AutomaticFailoverHappens>(&later(events), NAME),
+                false => assert_quiet::<AutomaticFailoverHappens>(&later(events)),
+            }
+        }
     }
 
     #[test]

@@ -57,7 +57,7 @@ fn with_rig(test: impl AsyncFnOnce(&Rig)) {
         .unwrap_or_else(|e| panic!("{}", e.report()));
     World::run(WorldConfig::new(5), async |world| {
         let recorder = Recorder::new(oracle::all());
-        let boot = launch::instances().boot;
+        let boot = launch::boot;
         for system in launch::systems(&scenario.topology) {
             world.add_system(system).expect("names are unique");
         }

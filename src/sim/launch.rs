@@ -99,7 +99,8 @@ pub fn second_opinion() -> Built {
     Built(&INSTANCES)
 }
 
-fn boot(topology: &Topology, spec: &InstanceSpec, seed: [u8; 32]) -> Instance {
+/// An instance as the topology declares it, for one start of its process.
+pub fn boot(topology: &Topology, spec: &InstanceSpec, seed: [u8; 32]) -> Instance {
     let config = InstanceConfig {
         name: spec.name.clone(),
         server_name: spec.server_name(),

@@ -19,12 +19,7 @@ pub const TRANSITIONS: [Transition; 16] = {
     use MirroringState::{Disconnected, PendingFailover, Suspended, Synchronized, Synchronizing};
     use PartnerRole::Principal;
     [
-        (
-            None,
-            Synchronizing,
-            None,
-            "T1: SET PARTNER started the session",
-        ),
+        (None, Synchronizing, None, "T1: SET PARTNER started the session"),
         (None, Disconnected, None, "T18: a restart"),
         (None, Suspended, None, "T18: a restart of a suspended session"),
         (

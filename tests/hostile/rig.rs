@@ -101,7 +101,7 @@ pub fn with_rig(extends: &str, more: &str, test: impl AsyncFnOnce(&Rig)) {
         for system in launch::systems(&scenario.topology) {
             world.add_system(system).expect("names are unique");
         }
-        let boot = launch::instances().boot;
+        let boot = launch::boot;
         let topology = scenario.topology.clone();
         let stage = WorldStage::new(world.clone(), 5, topology, boot, recorder.clone())
             .expect("every system is there");

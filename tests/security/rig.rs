@@ -97,7 +97,7 @@ pub fn with_rig<T: 'static>(extends: &str, more: &str, test: impl AsyncFnOnce(&R
         for system in launch::systems(&scenario.topology) {
             world.add_system(system).expect("names are unique");
         }
-        let boot = launch::instances().boot;
+        let boot = launch::boot;
         let topology = scenario.topology.clone();
         let stage = WorldStage::new(world.clone(), SEED, topology, boot, recorder.clone())
             .expect("every system is there");

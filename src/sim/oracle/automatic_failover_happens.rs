@@ -251,7 +251,13 @@ mod tests {
     fn accepted_parted(second: u64) -> Vec<Stamped> {
         let connection = crate::types::ConnectionId(connection("gamma", "alpha"));
         let by = crate::types::ClosedBy::Reset;
-        vec![on(second, "gamma", EndpointEvent::Closed { connection, by })]
+        let error = None;
+        let closed = EndpointEvent::Closed {
+            connection,
+            by,
+            error,
+        };
+        vec![on(second, "gamma", closed)]
     }
 
     fn killed_at(second: u64) -> Vec<Stamped> {

@@ -32,7 +32,7 @@ pub(super) enum Question {
     /// A statement of this client wants to know the account.
     Account {
         connection: ConnectionId,
-        create: CreateLogin,
+        create: Box<CreateLogin>,
         channel: Channel,
     },
     /// The endpoint has begun to listen.
@@ -113,7 +113,7 @@ impl Instance {
         };
         let question = Question::Account {
             connection,
-            create: create.clone(),
+            create: Box::new(create.clone()),
             channel,
         };
         Ok(Outcome::Wait(Wait::Controller(

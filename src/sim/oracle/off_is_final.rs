@@ -126,7 +126,8 @@ impl OffIsFinal {
                 let copy = (who.clone(), database.clone());
                 self.without.remove(&copy);
                 self.partners.insert((who.clone(), *session));
-                if *role == PartnerRole::Principal && self.restoring.remove(&copy) {
+                // As the mirror of a new session it may take over without having been recovered.
+                if self.restoring.remove(&copy) && *role == PartnerRole::Principal {
                     return Some((database.clone(), "is made the principal before it was recovered"));
                 }
                 self.roles.insert(copy, *role);
@@ -284,6 +285,11 @@ mod tests {
                 }
             }
         }
+        // The mirror of a new session takes over.
+        let mut events = off("beta");
+        events.push(on(7, "beta", configured(Guid::from_bytes([8; 16]))));
+        events.push(on(8, "beta", serving(true, 2)));
+        assert_quiet::<OffIsFinal>(&events);
         // The former principal was open.
         let mut events = off("alpha");
         events.push(on(8, "alpha", acked(1, 10, None)));

@@ -7,6 +7,7 @@ mod calls;
 mod conversions;
 
 use calls::substring;
+use recursive::recursive;
 use sqlparser::ast::{BinaryOperator, CaseWhen, Expr, Spanned, UnaryOperator, Value};
 
 use super::functions::COLLATION;
@@ -46,7 +47,8 @@ fn quote(text: &str) -> String {
 }
 
 impl Translator<'_> {
-    /// A condition: what stands behind WHERE, ON, HAVING and WHEN.
+    /// A condition: what stands behind WHERE, ON, HAVING and WHEN. However long it is, the stack grows with it.
+    #[recursive]
     pub(super) fn condition(&mut self, expr: &Expr) -> Translated<String> {
         match expr {
             Expr::Nested(inner) => Ok(format!("({})", self.condition(inner)?)),
@@ -129,6 +131,7 @@ impl Translator<'_> {
         }
     }
 
+    #[recursive]
     pub(super) fn expr(&mut self, expr: &Expr) -> Translated<Sql> {
         match expr {
             Expr::Identifier(ident) => match ident.value.strip_prefix('@') {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::history::{HardenedLogs, session_event};
 use super::{Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
+use crate::types::{DatabaseName, InstanceName, Lsn, RoleSequence, SessionEvent, Stamped};
 
 const NAME: &str = "redo-before-open";
 
@@ -19,6 +19,8 @@ pub(super) struct RedoBeforeOpen {
     redone: BTreeMap<(InstanceName, DatabaseName), Lsn>,
     /// Where the log ended at the last takeover or recovery: redo is owed up to there.
     owed: BTreeMap<(InstanceName, DatabaseName), Lsn>,
+    /// Under which role sequence it last served: log of that sequence is its own, and was done before it was logged.
+    served: BTreeMap<(InstanceName, DatabaseName), RoleSequence>,
 }
 
 impl Oracle for RedoBeforeOpen {
@@ -38,6 +40,7 @@ impl Oracle for RedoBeforeOpen {
                 end,
                 redone,
             } => {
+                self.served.remove(&key(database));
                 self.redone.insert(key(database), *redone);
                 self.owed.insert(key(database), *end);
             }
@@ -51,11 +54,22 @@ impl Oracle for RedoBeforeOpen {
                     self.owed.insert(key(database), end);
                 }
             }
+            SessionEvent::LogHardened {
+                database,
+                role_sequence,
+                end,
+                ..
+            } if self.served.get(&key(database)) == Some(role_sequence) => {
+                let redone = self.redone.entry(key(database)).or_default();
+                *redone = (*redone).max(*end);
+            }
             SessionEvent::Serving {
                 database,
                 serving: true,
+                role_sequence,
                 ..
             } => {
+                self.served.insert(key(database), *role_sequence);
                 let redone = self.redone.get(&key(database)).copied().unwrap_or_default();
                 if let Some(end) = self.owed.remove(&key(database)).filter(|end| redone < *end) {
                     out.push(Violation::of(
@@ -90,6 +104,20 @@ mod tests {
     #[test]
     fn all_redone_is_right() {
         assert_quiet::<RedoBeforeOpen>(&taken(10));
+    }
+
+    #[test]
+    fn a_principal_has_done_what_it_logged() {
+        let events = vec![
+            on(0, "beta", recovered(0)),
+            on(0, "beta", serving(true, 1)),
+            on(1, "beta", hardened(1, 0, 10, 1)),
+            on(2, "beta", serving(false, 1)),
+            on(2, "beta", hardened(1, 10, 20, 1)),
+            on(3, "beta", takeover(SwitchKind::Manual, 3)),
+            on(3, "beta", serving(true, 3)),
+        ];
+        assert_quiet::<RedoBeforeOpen>(&events);
     }
 
     #[test]

@@ -29,8 +29,8 @@ const SAFETY_OFF: &str = "[[setup]]\non = \"alpha\"\nsql = \"ALTER DATABASE Sale
 /// Name, how many applications, and the transactions a second of each.
 const LOADS: [(&str, u32, u32); 3] = [
     ("1 application, 20/s", 1, 20),
-    ("1 application, back to back", 1, 10_000),
-    ("16 applications, back to back", 16, 10_000),
+    ("1 application, back to back", 1, 1_000),
+    ("16 applications, back to back", 16, 1_000),
 ];
 
 fn main() {

@@ -3,11 +3,17 @@
 //! Measured on the principal, from its log disk's answer to its own, so that neither the client's network nor a slow disk
 //! matters. Source: documented, *Database Mirroring Operating Modes*, asynchronous operation.
 
-use super::commit_waits::{CommitWaits, Late};
+use super::commit_waits::{CommitWaits, Late, Promise};
 use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, Safety, Stamped, Timestamp};
+use crate::types::{DatabaseName, InstanceName, Safety, Stamped};
 
 const NAME: &str = "async-never-waits";
+
+const PROMISE: Promise = Promise {
+    name: NAME,
+    is_free: is_off,
+    tell,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct AsyncNeverWaits {
@@ -19,26 +25,23 @@ fn is_off(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) -> b
     settings.is_some_and(|settings| settings.safety == Safety::Off)
 }
 
-fn violation(late: &Late, at: Timestamp) -> Violation {
+fn tell(late: &Late) -> String {
     let Late {
         who,
         database,
         lsn,
         waited,
     } = late;
-    let message = format!("{who} held the commit at {lsn} in {database} back for {waited:?} with SAFETY OFF");
-    Violation::of(NAME, &[database, who], message, at)
+    format!("{who} held the commit at {lsn} in {database} back for {waited:?} with SAFETY OFF")
 }
 
 impl Oracle for AsyncNeverWaits {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        let late = self.waits.observe(stamped, is_off);
-        out.extend(late.map(|late| violation(&late, stamped.at)));
+        self.waits.observe(stamped, &PROMISE, out);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let held = self.waits.finish(end);
-        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
+        self.waits.finish(end, &PROMISE, out);
     }
 }
 
@@ -46,7 +49,7 @@ impl Oracle for AsyncNeverWaits {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{ClientEvent, Event, Source};
+    use crate::types::{ClientEvent, Event, Source, Timestamp};
 
     fn history(safety: Safety, acked_at: u64) -> Vec<Stamped> {
         let mut events = pair_connected();

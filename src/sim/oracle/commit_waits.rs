@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::End;
 use super::history::session_event;
 use super::scene::Scene;
+use super::{End, Violation};
 use crate::sim::workload::Operation;
 use crate::types::{
     ClientEvent, DatabaseName, Event, Guid, InstanceName, Lsn, SessionEvent, Source, Stamped, Timestamp,
@@ -34,8 +34,20 @@ struct Asked {
     to: InstanceName,
 }
 
-/// Whether commits need not wait for anybody.
-type Condition = fn(&CommitWaits, &InstanceName, &DatabaseName) -> bool;
+/// What an oracle promises of commits that need not wait for anybody.
+pub(super) struct Promise {
+    pub name: &'static str,
+    /// Whether a principal need not wait.
+    pub is_free: fn(&CommitWaits, &InstanceName, &DatabaseName) -> bool,
+    /// What is said of one that did.
+    pub tell: fn(&Late) -> String,
+}
+
+impl Promise {
+    fn violation(&self, late: &Late, at: Timestamp) -> Violation {
+        Violation::of(self.name, &[&late.database, &late.who], (self.tell)(late), at)
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct CommitWaits {
@@ -59,12 +71,31 @@ impl CommitWaits {
         self.vetoed.contains(&session)
     }
 
-    pub(super) fn observe(&mut self, stamped: &Stamped, condition: Condition) -> Option<Late> {
+    pub(super) fn observe(&mut self, stamped: &Stamped, promise: &Promise, out: &mut Vec<Violation>) {
+        let late = self.late(stamped, promise);
+        out.extend(late.map(|late| promise.violation(&late, stamped.at)));
+    }
+
+    /// The commits that were held to the end of the run or until their clients gave up: the first of each copy.
+    pub(super) fn finish(&mut self, end: &End, promise: &Promise, out: &mut Vec<Violation>) {
+        self.find_held(end.at);
+        let mut first: BTreeMap<_, (Timestamp, Late)> = BTreeMap::new();
+        for ((who, database, client), (at, late)) in std::mem::take(&mut self.held) {
+            let works_here = end.databases.get(&client).is_none_or(|of| *of == database);
+            let copy = (who, database);
+            if works_here && first.get(&copy).is_none_or(|(before, _)| at < *before) {
+                first.insert(copy, (at, late));
+            }
+        }
+        out.extend(first.values().map(|(at, late)| promise.violation(late, *at)));
+    }
+
+    fn late(&mut self, stamped: &Stamped, promise: &Promise) -> Option<Late> {
         if Scene::concerns(stamped) {
             self.find_held(stamped.at);
             self.scene.observe(stamped);
             self.note_record(stamped);
-            self.look(stamped.at, condition);
+            self.look(stamped.at, promise);
         }
         self.note_client(stamped);
         let (who, event) = session_event(stamped)?;
@@ -91,21 +122,6 @@ impl CommitWaits {
             }
             _ => None,
         }
-    }
-
-    /// The commits that were held to the end of the run or until their clients gave up, and when that was seen: the first of
-    /// each copy.
-    pub(super) fn finish(&mut self, end: &End) -> Vec<(Timestamp, Late)> {
-        self.find_held(end.at);
-        let mut first: BTreeMap<_, (Timestamp, Late)> = BTreeMap::new();
-        for ((who, database, client), (at, late)) in std::mem::take(&mut self.held) {
-            let works_here = end.databases.get(&client).is_none_or(|of| *of == database);
-            let copy = (who, database);
-            if works_here && first.get(&copy).is_none_or(|(before, _)| at < *before) {
-                first.insert(copy, (at, late));
-            }
-        }
-        first.into_values().collect()
     }
 
     fn note_client(&mut self, stamped: &Stamped) {
@@ -182,13 +198,13 @@ impl CommitWaits {
         }
     }
 
-    fn look(&mut self, at: Timestamp, condition: Condition) {
+    fn look(&mut self, at: Timestamp, promise: &Promise) {
         self.at = at;
         let mut before = std::mem::take(&mut self.free);
         let free: Vec<_> = self
             .scene
             .copies()
-            .filter(|(who, database, shown)| shown.serving && condition(self, who, database))
+            .filter(|(who, database, shown)| shown.serving && (promise.is_free)(self, who, database))
             .map(|(who, database, _)| (who.clone(), database.clone()))
             .collect();
         for key in free {

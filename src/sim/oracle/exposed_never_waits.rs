@@ -4,11 +4,17 @@
 //! synchronized. Measured as `async-never-waits` is. Source: documented, *Database Mirroring Operating Modes*, *Database
 //! Mirroring Witness*.
 
-use super::commit_waits::{CommitWaits, Late};
+use super::commit_waits::{CommitWaits, Late, Promise};
 use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
+use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
 
 const NAME: &str = "exposed-never-waits";
+
+const PROMISE: Promise = Promise {
+    name: NAME,
+    is_free: is_exposed,
+    tell,
+};
 
 #[derive(Debug, Default)]
 pub(super) struct ExposedNeverWaits {
@@ -35,27 +41,23 @@ fn is_exposed(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) 
     apart && (!shown.has_witness || vetoed)
 }
 
-fn violation(late: &Late, at: Timestamp) -> Violation {
+fn tell(late: &Late) -> String {
     let Late {
         who,
         database,
         lsn,
         waited,
     } = late;
-    let message =
-        format!("{who} runs exposed and held the commit at {lsn} in {database} back for {waited:?}");
-    Violation::of(NAME, &[database, who], message, at)
+    format!("{who} runs exposed and held the commit at {lsn} in {database} back for {waited:?}")
 }
 
 impl Oracle for ExposedNeverWaits {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        let late = self.waits.observe(stamped, is_exposed);
-        out.extend(late.map(|late| violation(&late, stamped.at)));
+        self.waits.observe(stamped, &PROMISE, out);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let held = self.waits.finish(end);
-        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
+        self.waits.finish(end, &PROMISE, out);
     }
 }
 

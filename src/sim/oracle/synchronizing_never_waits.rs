@@ -5,12 +5,18 @@
 //! back; so nothing is judged while a fault is done to one of the three, nor while a line that was disturbed may still be
 //! silent. Measured as `async-never-waits` is. Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
 
-use super::commit_waits::{CommitWaits, Late};
+use super::commit_waits::{CommitWaits, Late, Promise};
 use super::scene::{PING, SLACK};
 use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
+use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
 
 const NAME: &str = "synchronizing-never-waits";
+
+const PROMISE: Promise = Promise {
+    name: NAME,
+    is_free: is_synchronizing,
+    tell,
+};
 
 /// After these what was lost comes up anew: no line is left half open.
 const CLEAN: [&str; 2] = ["kill", "restart"];
@@ -38,28 +44,23 @@ fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &Database
     synchronizing && linked && !disturbed
 }
 
-fn violation(late: &Late, at: Timestamp) -> Violation {
+fn tell(late: &Late) -> String {
     let Late {
         who,
         database,
         lsn,
         waited,
     } = late;
-    let message = format!(
-        "{who} held the commit at {lsn} in {database} back for {waited:?} while it was SYNCHRONIZING"
-    );
-    Violation::of(NAME, &[database, who], message, at)
+    format!("{who} held the commit at {lsn} in {database} back for {waited:?} while it was SYNCHRONIZING")
 }
 
 impl Oracle for SynchronizingNeverWaits {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        let late = self.waits.observe(stamped, is_synchronizing);
-        out.extend(late.map(|late| violation(&late, stamped.at)));
+        self.waits.observe(stamped, &PROMISE, out);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let held = self.waits.finish(end);
-        out.extend(held.iter().map(|(at, late)| violation(late, *at)));
+        self.waits.finish(end, &PROMISE, out);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 use known_peers::KnownPeer;
 
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
-pub use sids::{certificate_sids, principal_sid, sql_sid};
+pub use sids::{binary, certificate_sids, principal_sid};
 pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
 
 /// Ids below are the product's own principals and endpoints.

@@ -62,7 +62,8 @@ pub use service::Service;
 use crate::error::{SqlError, msg};
 use crate::session::Witness;
 use crate::types::{
-    ConnectionId, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, Now, Timestamp, WallTime,
+    ConnectionId, EndpointEvent, Event, Guid, InstanceEvent, InstanceName, Now, SessionEvent, Timestamp,
+    WallTime,
 };
 
 /// What an instance is told at every start.
@@ -398,7 +399,8 @@ impl Instance {
             .and_then(|id| self.endpoint.connections.get(&id));
         let login = match &event {
             Event::Endpoint(EndpointEvent::AuditLogin { audit, .. }) => audit.user.as_deref(),
-            _ => event.database().map(|_| SA),
+            Event::Session(SessionEvent::State { .. }) => Some(SA),
+            _ => None,
         };
         let around = trace::Surroundings {
             wall: self.now.wall,

@@ -1,8 +1,8 @@
 //! Security identifiers as the views print them.
 //!
-//! A Windows account has its own, another login may be given one, `sa` has the product's. A certificate's, which a login mapped to it shares, is its
-//! thumbprint under authority 9 (S-1-9-1-…). Source: *sys.certificates*, third-party for the form; those of other
-//! principals are made of their ids, ours.
+//! A Windows account has its own, another login may be given one, `sa` has the product's. A certificate's, which a login
+//! mapped to it shares, is its thumbprint under authority 9 (S-1-9-1-…). Source: *sys.certificates*, third-party for the
+//! form; those of other principals are made of their ids, ours.
 
 use super::{Catalog, Login, SA_ID};
 use crate::crypto::certificate::thumbprint;
@@ -12,14 +12,15 @@ impl Catalog {
     pub fn shown_sid(&self, login: &Login) -> String {
         let certificate = self.certificates().find(|c| Some(c.id) == login.certificate);
         match certificate {
-            _ if !login.sid.is_empty() => printed(&login.sid),
-            Some(certificate) => printed(&certificate_sid(&certificate.der)),
+            _ if !login.sid.is_empty() => binary(&login.sid),
+            Some(certificate) => binary(&certificate_sid(&certificate.der)),
             None => principal_sid(login.id),
         }
     }
 
-    /// Whether a login has this identifier, as it is printed.
-    pub fn is_sid_taken(&self, sid: &str) -> bool {
+    /// Whether the views show this identifier as a login's.
+    pub fn is_sid_taken(&self, sid: &[u8]) -> bool {
+        let sid = binary(sid);
         self.logins().any(|login| self.shown_sid(login) == sid)
     }
 
@@ -37,11 +38,6 @@ pub fn principal_sid(id: u32) -> String {
     }
 }
 
-/// As the views print an identifier that a statement gave.
-pub fn sql_sid(sid: &[u8]) -> String {
-    printed(sid)
-}
-
 /// `sid` and `string_sid` of `sys.certificates`.
 pub fn certificate_sids(der: &[u8]) -> (String, String) {
     let sid = certificate_sid(der);
@@ -50,7 +46,7 @@ pub fn certificate_sids(der: &[u8]) -> (String, String) {
         .iter()
         .map(|part| format!("-{}", u32::from_le_bytes(*part)))
         .collect();
-    (printed(&sid), format!("S-1-9{text}"))
+    (binary(&sid), format!("S-1-9{text}"))
 }
 
 /// Revision 1, how many parts follow, authority 9; then 1 and the thumbprint as parts of four bytes.
@@ -62,7 +58,8 @@ fn certificate_sid(der: &[u8]) -> Vec<u8> {
     sid
 }
 
-fn printed(bytes: &[u8]) -> String {
+/// A binary value as the views print it.
+pub fn binary(bytes: &[u8]) -> String {
     let digits: String = bytes.iter().map(|b| format!("{b:02X}")).collect();
     format!("0x{digits}")
 }

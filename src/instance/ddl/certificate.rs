@@ -600,7 +600,6 @@ fn key_path(key: &ast::PrivateKey) -> &str {
     }
 }
 
-/// What was read from `path`; 15208 if nothing was.
 /// What the disk says of a file that was to be written.
 fn written(result: Result<DiskReply, DiskError>) -> Result<(), SqlError> {
     match result {
@@ -609,6 +608,7 @@ fn written(result: Result<DiskReply, DiskError>) -> Result<(), SqlError> {
     }
 }
 
+/// What was read from `path`; 15208 if nothing was.
 fn file_bytes(path: &str, result: Result<DiskReply, DiskError>) -> Result<Vec<u8>, SqlError> {
     match result {
         Ok(DiskReply::File(bytes)) => Ok(bytes),

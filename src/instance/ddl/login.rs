@@ -5,7 +5,7 @@
 
 use super::super::Instance;
 use super::super::batch::StatementResult;
-use super::super::catalog::{Login, LoginKind, SA_ID, sql_sid};
+use super::super::catalog::{Login, LoginKind, SA_ID};
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::{LoginChange, LoginOptions, Name};
 use crate::types::ConnectionId;
@@ -76,7 +76,7 @@ impl Instance {
             if sid.len() != SID_BYTES {
                 return Err(msg::SID_LENGTH.with(&[&SID_BYTES]));
             }
-            if self.catalog.is_sid_taken(&sql_sid(sid)) {
+            if self.catalog.is_sid_taken(sid) {
                 return Err(msg::SID_TAKEN.error());
             }
             login.sid.clone_from(sid);

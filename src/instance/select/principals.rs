@@ -7,7 +7,7 @@ use crate::crypto::certificate;
 use crate::instance::Instance;
 use crate::instance::catalog::{
     Certificate, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA, SA_ID, Securable,
-    ServerRole, certificate_sids, principal_sid,
+    ServerRole, binary, certificate_sids, principal_sid,
 };
 use crate::instance::views::{
     CertificateRow, Coded, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow,
@@ -195,7 +195,7 @@ impl Instance {
                 subject: facts.subject.clone(),
                 expiry_date: facts.not_after,
                 start_date: facts.not_before,
-                thumbprint: format!("0x{}", hex(&facts.thumbprint).to_uppercase()),
+                thumbprint: binary(&facts.thumbprint),
                 attested_by: None,
                 pvt_key_last_backup_date: c.private_key_backed_up,
             })

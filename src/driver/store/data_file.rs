@@ -53,7 +53,8 @@ impl<D: Disk> DataFile<D> {
     }
 
     /// Add tables and take others away, apply row changes and set the applied LSN, all or nothing. Unless `durable`, a
-    /// crash may undo it. What could not be written waits for the next write; only a request that takes tables away is void. The pages that were found damaged meanwhile; nothing is changed on those.
+    /// crash may undo it. What could not be written waits for the next write; only a request that takes tables away is
+    /// void. The pages that were found damaged meanwhile; nothing is changed on those.
     pub fn apply(
         &mut self,
         tables: &[String],

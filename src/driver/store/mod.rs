@@ -61,8 +61,8 @@ impl<D: Disk> Store<D> {
     /// Carry out one request.
     ///
     /// A failed write leaves what it was to change old or new, never in between; later requests go on from there
-    /// (what a `Redo` could not write is written with the next), except that a log whose sync failed takes no more until the database is opened again (what a failed sync left
-    /// on the disk cannot be known by trying once more).
+    /// (what a `Redo` could not write is written with the next), except that a log whose sync failed takes no more until
+    /// the database is opened again (what a failed sync left on the disk cannot be known by trying once more).
     pub fn carry_out(&mut self, request: DiskRequest) -> Result<DiskReply, DiskError> {
         let done = |()| DiskReply::Done;
         let found = |pages: Vec<DamagedPage>| match pages.is_empty() {

@@ -29,8 +29,8 @@ struct Heir {
 #[derive(Debug, Default)]
 pub(super) struct AutomaticFailoverHappens {
     scene: Scene,
-    /// Sessions whose witness has it that the mirror is synchronized.
-    recorded: BTreeSet<Guid>,
+    /// Sessions whose witness has it that the mirror is synchronized, and who was the principal then.
+    recorded: BTreeMap<Guid, String>,
     /// Those that were whole, and to which nothing has happened since but the loss of the principal.
     heirs: BTreeSet<Heir>,
     /// The ROLE of each endpoint: a witness whose endpoint is a partner's is none, whoever is connected to it.
@@ -130,7 +130,7 @@ impl AutomaticFailoverHappens {
             && copy.state.is_some_and(|state| waits.contains(&state))
             && !suspended(principal)
             && !suspended(mirror)
-            && self.recorded.contains(&session)
+            && self.recorded.contains_key(&session)
             && self.keeps_witness(database, mirror)
     }
 
@@ -158,15 +158,18 @@ impl AutomaticFailoverHappens {
             _,
             SessionEvent::WitnessRecord {
                 session,
+                owner,
                 synchronized,
                 ..
             },
         )) = session_event(stamped)
         {
-            match synchronized {
-                true => self.recorded.insert(*session),
-                false => self.recorded.remove(session),
-            };
+            // A witness that grants the role to the mirror has nobody on record as synchronized: it is still to take it.
+            if *synchronized {
+                self.recorded.insert(*session, owner.clone());
+            } else if self.recorded.get(session) == Some(owner) {
+                self.recorded.remove(session);
+            }
         }
         // A principal that comes back to one of them makes it a different question for its sessions.
         if let (Source::Instance(who), Event::Endpoint(EndpointEvent::LoggedIn { connection, .. })) =
@@ -294,6 +297,16 @@ mod tests {
         lose(&mut events, 15, 16);
         events.extend(taken(18));
         assert_quiet::<AutomaticFailoverHappens>(&later(events));
+    }
+
+    #[test]
+    fn a_mirror_that_does_not_take_what_it_was_granted_is_seen() {
+        let mut events = killed_at(5);
+        events.push(on(6, "gamma", recorded("BETA", 2, false)));
+        let mut right = events.clone();
+        right.extend(taken(7));
+        assert_quiet::<AutomaticFailoverHappens>(&later(right));
+        assert_red::<AutomaticFailoverHappens>(&later(events), NAME);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use rand_core::Rng;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// A connection of one instance. Accepted connections have even numbers (given by the driver), initiated ones odd
 /// numbers (given by the core), so neither has to ask the other. Printed `conn#3`.
@@ -95,11 +96,11 @@ macro_rules! name_type {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
-            pub fn new(name: impl Into<String>) -> Self {
-                $name(name.into())
+            pub fn new(name: impl AsRef<str>) -> Self {
+                $name(SmolStr::new(name))
             }
 
             pub fn as_str(&self) -> &str {

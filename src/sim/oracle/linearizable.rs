@@ -71,7 +71,8 @@ impl Specification for Row {
 #[derive(Debug, Default)]
 struct RowHistory {
     actions: Vec<(usize, Action<Step>)>,
-    open: BTreeMap<u64, (usize, Change)>,
+    /// Operations without an answer, by transaction: mostly one, and there are many rows.
+    open: Vec<(u64, usize, Change)>,
     in_doubt: Vec<(usize, Change)>,
     operations: usize,
     /// It has grown too long: what follows is not followed.
@@ -92,11 +93,17 @@ impl RowHistory {
         let number = self.operations;
         self.operations += 1;
         self.actions.push((number, Action::Call(step)));
-        self.open.insert(transaction, (number, change));
+        self.open.push((transaction, number, change));
+    }
+
+    fn close(&mut self, transaction: u64) -> Option<(usize, Change)> {
+        let place = self.open.iter().position(|(open, ..)| *open == transaction)?;
+        let (_, number, change) = self.open.remove(place);
+        Some((number, change))
     }
 
     fn respond(&mut self, transaction: u64, values: &[Option<i64>]) {
-        let Some((number, change)) = self.open.remove(&transaction) else {
+        let Some((number, change)) = self.close(transaction) else {
             return;
         };
         let (change, missed) = match change {
@@ -112,21 +119,21 @@ impl RowHistory {
     }
 
     fn doubt(&mut self, transaction: u64) {
-        self.in_doubt.extend(self.open.remove(&transaction));
+        let operation = self.close(transaction);
+        self.in_doubt.extend(operation);
     }
 
     /// The server said that nothing happened.
     fn withdraw(&mut self, transaction: u64) {
-        if let Some((number, _)) = self.open.remove(&transaction) {
+        if let Some((number, _)) = self.close(transaction) {
             self.actions.retain(|(other, _)| *other != number);
         }
     }
 
     fn has_linear_order(mut self, last: Option<Option<i64>>) -> bool {
-        let open: Vec<u64> = self.open.keys().copied().collect();
-        for transaction in open {
-            self.doubt(transaction);
-        }
+        let open = std::mem::take(&mut self.open);
+        self.in_doubt
+            .extend(open.into_iter().map(|(_, number, change)| (number, change)));
         if let Some(value) = last.filter(|_| !self.full) {
             let number = self.operations;
             let step = Step {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, session_event};
+use super::hardened::HardenedExtents;
+use super::history::session_event;
 use super::scene::Scene;
 use super::{Oracle, Violation};
 use crate::types::{
@@ -18,7 +19,7 @@ const NAME: &str = "exposed-implies-witness-knows";
 #[derive(Debug, Default)]
 pub(super) struct ExposedImpliesWitnessKnows {
     scene: Scene,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     synchronized: BTreeMap<Guid, bool>,
 }
 

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
 
@@ -14,7 +15,7 @@ const NAME: &str = "failover-lsn-sound";
 #[derive(Debug, Default)]
 pub(super) struct FailoverLsnSound {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     /// What each partner last said under its present role sequence.
     said: BTreeMap<(InstanceName, DatabaseName), Lsn>,
 }

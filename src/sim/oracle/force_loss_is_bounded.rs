@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{Guid, InstanceName, Lsn, SessionEvent, Stamped, SwitchKind};
 
@@ -15,7 +16,7 @@ const NAME: &str = "force-loss-is-bounded";
 #[derive(Debug, Default)]
 pub(super) struct ForceLossIsBounded {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     /// On whom service was forced last, and where its log ended then.
     forced: BTreeMap<Guid, (InstanceName, Lsn)>,
 }

@@ -1,10 +1,9 @@
-//! What the oracles remember between events: who mirrors what with whom, and what each log disk holds.
+//! What the oracles remember between events: who mirrors what with whom.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::types::{
-    DatabaseName, Event, Guid, InstanceName, Lsn, RoleSequence, Safety, SessionEvent, Source, Stamped,
-    WorldEvent,
+    DatabaseName, Event, Guid, InstanceName, Safety, SessionEvent, Source, Stamped, WorldEvent,
 };
 
 /// The instance and session event of a trace line, if it is one.
@@ -139,103 +138,4 @@ impl Sessions {
 /// A name as a command writes it, without its brackets or quotes.
 fn plain(name: &str) -> String {
     name.trim_matches(|c| matches!(c, '[' | ']' | '"')).to_owned()
-}
-
-/// A block of log as an event describes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Block {
-    pub start: Lsn,
-    pub end: Lsn,
-    pub crc: u32,
-    pub role_sequence: RoleSequence,
-}
-
-impl Block {
-    /// Whether two blocks cannot both be part of one log: same extent, other bytes.
-    pub(super) fn contradicts(&self, other: &Block) -> bool {
-        self.start == other.start && self.end == other.end && self.crc != other.crc
-    }
-}
-
-/// The hardened log of each copy since its session was configured.
-#[derive(Debug, Default)]
-pub(super) struct HardenedLogs {
-    logs: BTreeMap<(InstanceName, DatabaseName), HardenedLog>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct HardenedLog {
-    blocks: BTreeMap<Lsn, Block>,
-    /// Up to where it is known to be on disk.
-    pub end: Option<Lsn>,
-}
-
-impl HardenedLog {
-    /// The block that holds the byte before `lsn`.
-    pub(super) fn block_before(&self, lsn: Lsn) -> Option<Block> {
-        let (_, block) = self.blocks.range(..lsn).next_back()?;
-        (lsn <= block.end).then_some(*block)
-    }
-
-    pub(super) fn at(&self, start: Lsn) -> Option<&Block> {
-        self.blocks.get(&start)
-    }
-
-    /// Where the first block begins that was hardened since the session was configured.
-    pub(super) fn start(&self) -> Option<Lsn> {
-        self.blocks.keys().next().copied()
-    }
-
-    pub(super) fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.values()
-    }
-
-    pub(super) fn reaches(&self, lsn: Lsn) -> bool {
-        self.end.is_some_and(|end| end >= lsn)
-    }
-
-    fn cut(&mut self, to: Lsn) {
-        self.blocks.retain(|_, block| block.end <= to);
-        self.end = Some(to);
-    }
-}
-
-impl HardenedLogs {
-    pub(super) fn observe(&mut self, who: &InstanceName, event: &SessionEvent) {
-        match event {
-            SessionEvent::Configured { database, .. } => {
-                self.logs.remove(&(who.clone(), database.clone()));
-            }
-            SessionEvent::LogHardened {
-                database,
-                role_sequence,
-                start,
-                end,
-                crc,
-            } => {
-                let log = self.logs.entry((who.clone(), database.clone())).or_default();
-                let block = Block {
-                    start: *start,
-                    end: *end,
-                    crc: *crc,
-                    role_sequence: *role_sequence,
-                };
-                log.blocks.insert(*start, block);
-                log.end = Some(log.end.map_or(*end, |known| known.max(*end)));
-            }
-            // A process that died in a write may find more of it on the disk than it knew of.
-            SessionEvent::LogReverted { database, to, .. }
-            | SessionEvent::LogRecovered {
-                database, end: to, ..
-            } => {
-                let log = self.logs.entry((who.clone(), database.clone())).or_default();
-                log.cut(*to);
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn log(&self, who: &InstanceName, database: &DatabaseName) -> Option<&HardenedLog> {
-        self.logs.get(&(who.clone(), database.clone()))
-    }
 }

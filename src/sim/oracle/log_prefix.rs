@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Block, HardenedLogs, session_event};
+use super::hardened::{Block, HardenedExtents};
+use super::history::session_event;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, RoleSequence, SessionEvent, Stamped};
 
@@ -15,7 +16,7 @@ const NAME: &str = "log-prefix";
 #[derive(Debug, Default)]
 pub(super) struct LogPrefix {
     generated: BTreeMap<(DatabaseName, RoleSequence), Generated>,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
 }
 
 /// What one principal generated under one role sequence.

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Event, InstanceName, Lsn, PartnerRole, SessionEvent, Stamped, WorldEvent};
 
@@ -18,7 +19,7 @@ type Copy = (InstanceName, DatabaseName);
 #[derive(Debug, Default)]
 pub(super) struct LsnOrder {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     roles: BTreeMap<Copy, PartnerRole>,
     /// The furthest each copy has sent since the session was configured or its log was cut back.
     sent: BTreeMap<Copy, Lsn>,

@@ -37,6 +37,7 @@ mod force_loss_is_bounded;
 mod force_suspends;
 mod guid_fencing;
 mod hard_error_is_immediate;
+mod hardened;
 mod heals_to_synchronized;
 mod healthy_stays_connected;
 mod history;

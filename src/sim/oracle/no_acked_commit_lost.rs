@@ -7,7 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Block, HardenedLogs, Sessions, session_event};
+use super::hardened::{Block, HardenedLogs};
+use super::history::{Sessions, session_event};
 use super::{End, Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, Lsn, SessionEvent, Source, Stamped, SwitchKind,

@@ -3,7 +3,8 @@
 //! Not while DISCONNECTED or SUSPENDED either: a log that cannot be truncated fills up and stops updates, it is never
 //! dropped. Source: documented, *Pausing and Resuming Database Mirroring*.
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
 
@@ -12,7 +13,7 @@ const NAME: &str = "no-truncation-of-owed-log";
 #[derive(Debug, Default)]
 pub(super) struct NoTruncationOfOwedLog {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
 }
 
 impl NoTruncationOfOwedLog {

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{Guid, InstanceName, Lsn, RoleSequence, SessionEvent, Stamped, SwitchKind};
 
@@ -15,7 +16,7 @@ const NAME: &str = "one-principal-serving-with-witness";
 #[derive(Debug, Default)]
 pub(super) struct OnePrincipalServingWithWitness {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     /// Who took each session over last, under which sequence, and where its log ended then.
     taken: BTreeMap<Guid, (InstanceName, RoleSequence, Option<Lsn>)>,
 }

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{HardenedLogs, session_event};
+use super::hardened::HardenedExtents;
+use super::history::session_event;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, RoleSequence, SessionEvent, Stamped};
 
@@ -15,7 +16,7 @@ const NAME: &str = "redo-before-open";
 
 #[derive(Debug, Default)]
 pub(super) struct RedoBeforeOpen {
-    logs: HardenedLogs,
+    logs: HardenedExtents,
     redone: BTreeMap<(InstanceName, DatabaseName), Lsn>,
     /// Where the log ended at the last takeover or recovery: redo is owed up to there.
     owed: BTreeMap<(InstanceName, DatabaseName), Lsn>,

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedLogs;
+use super::history::{Sessions, session_event};
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,

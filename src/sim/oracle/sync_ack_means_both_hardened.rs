@@ -3,7 +3,8 @@
 //! Commits of an exposed principal, or under SAFETY OFF, wait for nobody. Source: documented, *Database Mirroring Operating
 //! Modes*, synchronous operation.
 
-use super::history::{HardenedLogs, Sessions, session_event};
+use super::hardened::HardenedExtents;
+use super::history::{Sessions, session_event};
 use super::{Oracle, Violation};
 use crate::types::{MirroringState, SessionEvent, Stamped};
 
@@ -12,7 +13,7 @@ const NAME: &str = "sync-ack-means-both-hardened";
 #[derive(Debug, Default)]
 pub(super) struct SyncAckMeansBothHardened {
     sessions: Sessions,
-    logs: HardenedLogs,
+    logs: HardenedExtents,
 }
 
 impl Oracle for SyncAckMeansBothHardened {

@@ -1,0 +1,151 @@
+//! What each log disk holds, as the oracles follow it: block by block, or only from where to where.
+
+use std::collections::BTreeMap;
+
+use crate::types::{DatabaseName, InstanceName, Lsn, RoleSequence, SessionEvent};
+
+/// A block of log as an event describes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    pub start: Lsn,
+    pub end: Lsn,
+    pub crc: u32,
+    pub role_sequence: RoleSequence,
+}
+
+impl Block {
+    /// Whether two blocks cannot both be part of one log: same extent, other bytes.
+    pub(super) fn contradicts(&self, other: &Block) -> bool {
+        self.start == other.start && self.end == other.end && self.crc != other.crc
+    }
+}
+
+/// The hardened log of each copy since its session was configured.
+#[derive(Debug, Default)]
+pub(super) struct Hardened<L> {
+    logs: BTreeMap<(InstanceName, DatabaseName), L>,
+}
+
+/// With every block.
+pub(super) type HardenedLogs = Hardened<HardenedLog>;
+
+/// Only how far each reaches. A long run has many blocks, and most oracles do not look at one.
+pub(super) type HardenedExtents = Hardened<Extent>;
+
+/// One copy's log.
+pub(super) trait Log: Default {
+    fn append(&mut self, block: Block);
+
+    /// What lies behind `to` is gone, and the log is known to end there.
+    fn cut(&mut self, to: Lsn);
+}
+
+/// Every block that was hardened since the session was configured.
+#[derive(Debug, Default)]
+pub(super) struct HardenedLog {
+    blocks: BTreeMap<Lsn, Block>,
+    /// Up to where it is known to be on disk.
+    pub end: Option<Lsn>,
+}
+
+impl HardenedLog {
+    /// The block that holds the byte before `lsn`.
+    pub(super) fn block_before(&self, lsn: Lsn) -> Option<Block> {
+        let (_, block) = self.blocks.range(..lsn).next_back()?;
+        (lsn <= block.end).then_some(*block)
+    }
+
+    pub(super) fn at(&self, start: Lsn) -> Option<&Block> {
+        self.blocks.get(&start)
+    }
+
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.values()
+    }
+
+    pub(super) fn reaches(&self, lsn: Lsn) -> bool {
+        self.end.is_some_and(|end| end >= lsn)
+    }
+}
+
+impl Log for HardenedLog {
+    fn append(&mut self, block: Block) {
+        self.blocks.insert(block.start, block);
+        self.end = self.end.max(Some(block.end));
+    }
+
+    fn cut(&mut self, to: Lsn) {
+        self.blocks.retain(|_, block| block.end <= to);
+        self.end = Some(to);
+    }
+}
+
+/// From where to where the log is.
+#[derive(Debug, Default)]
+pub(super) struct Extent {
+    /// Start and end of the first block that was hardened since the session was configured.
+    first: Option<(Lsn, Lsn)>,
+    /// Up to where it is known to be on disk.
+    pub end: Option<Lsn>,
+}
+
+impl Extent {
+    /// Where the first block begins that was hardened since the session was configured.
+    pub(super) fn start(&self) -> Option<Lsn> {
+        self.first.map(|(start, _)| start)
+    }
+
+    pub(super) fn reaches(&self, lsn: Lsn) -> bool {
+        self.end.is_some_and(|end| end >= lsn)
+    }
+}
+
+impl Log for Extent {
+    fn append(&mut self, block: Block) {
+        if self.first.is_none_or(|(start, _)| block.start <= start) {
+            self.first = Some((block.start, block.end));
+        }
+        self.end = self.end.max(Some(block.end));
+    }
+
+    fn cut(&mut self, to: Lsn) {
+        self.first = self.first.filter(|(_, end)| *end <= to);
+        self.end = Some(to);
+    }
+}
+
+impl<L: Log> Hardened<L> {
+    pub(super) fn observe(&mut self, who: &InstanceName, event: &SessionEvent) {
+        match event {
+            SessionEvent::Configured { database, .. } => {
+                self.logs.remove(&(who.clone(), database.clone()));
+            }
+            SessionEvent::LogHardened {
+                database,
+                role_sequence,
+                start,
+                end,
+                crc,
+            } => self.of(who, database).append(Block {
+                start: *start,
+                end: *end,
+                crc: *crc,
+                role_sequence: *role_sequence,
+            }),
+            // A process that died in a write may find more of it on the disk than it knew of.
+            SessionEvent::LogReverted { database, to, .. }
+            | SessionEvent::LogRecovered {
+                database, end: to, ..
+            } => self.of(who, database).cut(*to),
+            _ => {}
+        }
+    }
+
+    pub(super) fn log(&self, who: &InstanceName, database: &DatabaseName) -> Option<&L> {
+        self.logs.get(&(who.clone(), database.clone()))
+    }
+
+    fn of(&mut self, who: &InstanceName, database: &DatabaseName) -> &mut L {
+        self.logs.entry((who.clone(), database.clone())).or_default()
+    }
+}

@@ -17,8 +17,7 @@ use crate::wire::mirroring::{Body, LogPosition, MirrorError};
 
 impl Partner {
     pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
-        // What the mirror suspended for a repair would be resumed by itself; a SUSPEND makes it last.
-        if self.record.suspended && !self.may_be_resumed_for_repair() {
+        if self.record.suspended && self.suspension_lasts() {
             out.push(SessionOutput::CommandDone(Ok(())));
             return Ok(());
         }
@@ -33,9 +32,24 @@ impl Partner {
         }
         self.begin_command(now, Kind::Suspend);
         let mut record = self.record.clone();
+        if record.suspended && record.role == PartnerRole::Mirror {
+            // The next number may be that of a RESUME which is on record at the principal.
+            record.suspend(false);
+        }
         record.suspend(true);
         self.persist(record, Then::Suspended { by_mirror: false }, out);
         Ok(())
+    }
+
+    /// Whether only a RESUME from here on can end the suspension. What the mirror suspended for a repair would be resumed by
+    /// itself. And a mirror does not know whether a RESUME was recorded before the link or the principal was lost: a SUSPEND
+    /// that comes later must outlive it, and so is recorded once more.
+    fn suspension_lasts(&self) -> bool {
+        match self.record.role {
+            PartnerRole::Principal => !self.may_be_resumed_for_repair(),
+            // A forced service suspends by itself.
+            PartnerRole::Mirror => self.takeover.is_some() || self.record.takeover_pending.is_some(),
+        }
     }
 
     /// The suspension is recorded here; now the other partner, and the witness, are to know.

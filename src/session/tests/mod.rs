@@ -10,4 +10,5 @@ mod interruptions;
 mod outcomes;
 mod pages;
 mod schedule;
+mod suspension;
 mod transitions;

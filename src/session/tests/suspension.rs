@@ -1,0 +1,50 @@
+//! A SUSPEND given while nobody knows how the RESUME before it ended.
+
+use super::harness::{A, B, Trio};
+use crate::session::Command;
+use crate::types::MirroringState;
+
+const PM: usize = 0;
+
+/// The link or the principal is lost at every message and write of a RESUME; then the mirror is told to suspend.
+#[test]
+fn a_suspend_behind_a_resume_that_was_cut_off_lasts() {
+    let mut points = 0;
+    for with_witness in [true, false] {
+        for fault in 0..4 {
+            for moves in 0.. {
+                let mut trio = Trio::started(with_witness);
+                trio.command(A, Command::Suspend);
+                trio.drain();
+                trio.command(A, Command::Resume);
+                if !(0..moves).all(|_| trio.advance()) {
+                    break;
+                }
+                points += 1;
+                match fault {
+                    0 => trio.cut(PM, 0),
+                    1 => trio.cut(PM, usize::MAX),
+                    2 => trio.crash(A, 0),
+                    _ => trio.crash(A, usize::MAX),
+                }
+                trio.command(B, Command::Suspend);
+                trio.drain();
+                assert_eq!(
+                    trio.sides[B].done.last(),
+                    Some(&Ok(())),
+                    "{:#?}",
+                    trio.last_steps()
+                );
+                trio.calm();
+                for side in [A, B] {
+                    let state = trio.partner(side).state();
+                    assert_eq!(state, Some(MirroringState::Suspended), "{:#?}", trio.last_steps());
+                }
+                assert!(trio.restore_to_full());
+                trio.calm();
+                trio.assert_healthy();
+            }
+        }
+    }
+    assert!(points > 40, "{points} points");
+}

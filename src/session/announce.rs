@@ -84,6 +84,15 @@ impl Partner {
         });
     }
 
+    /// `anew` if it may have been told before.
+    pub(super) fn emit_witness_set(&self, anew: bool, out: &mut Outbox) {
+        out.emit(SessionEvent::WitnessSet {
+            database: self.record.database.clone(),
+            witness: self.record.witness.clone(),
+            anew,
+        });
+    }
+
     pub(super) fn note_configured(&self, out: &mut Outbox) {
         out.emit(SessionEvent::Configured {
             database: self.record.database.clone(),

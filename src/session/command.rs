@@ -15,8 +15,7 @@ use super::{COMMAND_SLACK, Command, Outbox, SessionOutput, start};
 use crate::error::{SqlError, msg};
 use crate::log::Log;
 use crate::types::{
-    LinkState, MirroringState, PING_INTERVAL, PartnerRole, Safety, ServerAddress, SessionEvent, SwitchKind,
-    Timestamp,
+    LinkState, MirroringState, PING_INTERVAL, PartnerRole, Safety, ServerAddress, SwitchKind, Timestamp,
 };
 use crate::wire::mirroring::{Body, LogPosition, Message, Open};
 
@@ -433,16 +432,9 @@ impl Partner {
     }
 
     pub(super) fn after_witness_added(&mut self, out: &mut Outbox) {
-        self.emit_witness_set(out);
+        self.emit_witness_set(false, out);
         self.emit_links(out);
         self.send_configuration(out);
-    }
-
-    fn emit_witness_set(&self, out: &mut Outbox) {
-        out.emit(SessionEvent::WitnessSet {
-            database: self.record.database.clone(),
-            witness: self.record.witness.clone(),
-        });
     }
 
     /// The mirror recorded a configuration.
@@ -496,7 +488,7 @@ impl Partner {
         }
         self.witness_left = self.witness_up && next.is_some();
         self.forget_witness_link();
-        self.emit_witness_set(out);
+        self.emit_witness_set(false, out);
         match next {
             Some(address) => {
                 self.command = None;

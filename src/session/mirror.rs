@@ -312,6 +312,7 @@ impl Partner {
             out.emit(SessionEvent::WitnessSet {
                 database: self.record.database.clone(),
                 witness: configuration.witness.clone(),
+                anew: false,
             });
         }
     }

@@ -338,6 +338,7 @@ impl Partner {
         if self.stage == Stage::Running {
             // The process may have died between writing the record and saying what it holds.
             self.emit_settings(out);
+            self.emit_witness_set(true, out);
             self.emit_role(None, None, out);
         }
         match (self.stage, self.record.role) {

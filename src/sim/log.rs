@@ -62,7 +62,7 @@ fn level(event: &Event) -> Level {
             | SessionEvent::LogReverted { .. }
             | SessionEvent::Configured { .. }
             | SessionEvent::Removed { .. }
-            | SessionEvent::WitnessSet { .. },
+            | SessionEvent::WitnessSet { anew: false, .. },
         ) => Level::INFO,
         Event::Session(
             SessionEvent::ActsOn { .. }

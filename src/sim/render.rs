@@ -335,7 +335,11 @@ fn session(event: &SessionEvent) -> Option<String> {
             ..
         } => (database, format!("configured as {role}, partner {partner}")),
         SessionEvent::Removed { database, .. } => (database, "removed".into()),
-        SessionEvent::WitnessSet { database, witness } => {
+        SessionEvent::WitnessSet {
+            database,
+            witness,
+            anew: false,
+        } => {
             let witness = witness.as_ref().map_or("OFF".into(), ToString::to_string);
             (database, format!("witness {witness}"))
         }
@@ -462,6 +466,7 @@ fn session(event: &SessionEvent) -> Option<String> {
         SessionEvent::Note { database, text } => (database, text.clone()),
         SessionEvent::ActsOn { .. }
         | SessionEvent::LogGenerated { .. }
+        | SessionEvent::WitnessSet { anew: true, .. }
         | SessionEvent::Settings { .. }
         | SessionEvent::LogSent { .. }
         | SessionEvent::FailoverLsn { .. }

@@ -368,9 +368,11 @@ pub enum SessionEvent {
         database: DatabaseName,
         session: Guid,
     },
+    /// The witness that this partner has on record: `anew` if the partner has just begun and it may have been told before.
     WitnessSet {
         database: DatabaseName,
         witness: Option<ServerAddress>,
+        anew: bool,
     },
     /// The settings that this partner or witness has on record, told when they change and when a partner begins anew.
     /// `timeout_seconds` is the partner timeout as set, whatever SAFETY makes of it.

@@ -82,6 +82,7 @@ mod tests {
         let off = SessionEvent::WitnessSet {
             database,
             witness: None,
+            anew: false,
         };
         events.push(on(1, "beta", off));
         events.push(on(5, "beta", takeover(SwitchKind::Automatic, 2)));

@@ -72,6 +72,7 @@ impl Oracle for NoWitnessNoQuorumRule {
             SessionEvent::WitnessSet {
                 database,
                 witness: Some(_),
+                ..
             },
         )) = session_event(stamped)
         {
@@ -120,6 +121,7 @@ mod tests {
             let off = SessionEvent::WitnessSet {
                 database: db(),
                 witness: None,
+                anew: false,
             };
             events.push(on(1, who, off));
         }

@@ -246,7 +246,9 @@ impl Scene {
             SessionEvent::Removed { database, .. } => {
                 self.shown.remove(&(who.clone(), database.clone()));
             }
-            SessionEvent::WitnessSet { database, witness } => {
+            SessionEvent::WitnessSet {
+                database, witness, ..
+            } => {
                 shown(database, &|shown| shown.has_witness = witness.is_some());
             }
             SessionEvent::WitnessRecord { session, .. } => {

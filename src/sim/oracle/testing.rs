@@ -352,6 +352,7 @@ pub(super) fn trio() -> Vec<Stamped> {
         let witness = SessionEvent::WitnessSet {
             database: db(),
             witness: Some(ServerAddress::new("gamma", 7022)),
+            anew: false,
         };
         events.push(on(0, who, witness));
     }

@@ -79,6 +79,7 @@ impl Oracle for WitnessChangeNeedsAll {
             SessionEvent::WitnessSet {
                 database,
                 witness: Some(witness),
+                anew: false,
             },
         )) = session_event(stamped)
             && let Some(partner) = self.scene.sessions.partner(who, database)

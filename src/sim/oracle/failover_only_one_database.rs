@@ -2,11 +2,12 @@
 //!
 //! Partners, endpoint and connections are shared by all sessions of a pair; roles are not. So whoever takes a role over must
 //! have its reason in the same session: for a manual failover that this database's principal showed PENDING_FAILOVER, for
-//! an automatic one and for a forced service that this database's mirror was DISCONNECTED. And while one database is
+//! an automatic one and for a forced service that this database's mirror was DISCONNECTED, or for the latter SUSPENDED and
+//! without its partner. And while one database is
 //! switched by hand in calm, every other that was SYNCHRONIZED keeps its state, its links and its clients. Source:
 //! documented, *Database Mirroring*, "database mirroring … works on a per-database basis"; how long calm lasts is ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::history::session_event;
@@ -28,6 +29,8 @@ const SWITCH: Duration = Duration::from_secs(2);
 pub(super) struct FailoverOnlyOneDatabase {
     /// What each copy showed last.
     states: BTreeMap<(InstanceName, DatabaseName), MirroringState>,
+    /// Copies that do not see their partner.
+    apart: BTreeSet<(InstanceName, DatabaseName)>,
     /// Who showed PENDING_FAILOVER of a database since its last switch.
     pending: BTreeMap<DatabaseName, InstanceName>,
     /// The last command was this, alone, and is a failover.
@@ -97,9 +100,16 @@ impl FailoverOnlyOneDatabase {
                     .then_some("though its principal never showed PENDING_FAILOVER")
             }
             SwitchKind::Automatic | SwitchKind::Forced => {
-                let state = self.states.get(&(who.clone(), database.clone()));
-                (state != Some(&MirroringState::Disconnected))
-                    .then_some("though its own session was not DISCONNECTED")
+                let copy = (who.clone(), database.clone());
+                let alone = match self.states.get(&copy) {
+                    Some(MirroringState::Disconnected) => true,
+                    // A pause goes on being shown when the partner is lost.
+                    Some(MirroringState::Suspended) => {
+                        kind == SwitchKind::Forced && self.apart.contains(&copy)
+                    }
+                    _ => false,
+                };
+                (!alone).then_some("though its own session was not DISCONNECTED")
             }
         }
     }
@@ -158,10 +168,26 @@ impl Oracle for FailoverOnlyOneDatabase {
             self.switch = None;
         }
         match event {
-            SessionEvent::State { database, to, .. } => {
-                self.states.insert((who.clone(), database.clone()), *to);
+            SessionEvent::State {
+                database, from, to, ..
+            } => {
+                let copy = (who.clone(), database.clone());
+                if from.is_none() {
+                    // It has just begun, and met nobody yet.
+                    self.apart.insert(copy.clone());
+                }
+                self.states.insert(copy, *to);
                 if *to == MirroringState::PendingFailover {
                     self.on_pending(stamped.at, who, database);
+                }
+            }
+            SessionEvent::Links {
+                database, partner, ..
+            } => {
+                let copy = (who.clone(), database.clone());
+                match partner {
+                    LinkState::Connected => drop(self.apart.remove(&copy)),
+                    LinkState::Disconnected | LinkState::Unknown => drop(self.apart.insert(copy)),
                 }
             }
             SessionEvent::Takeover { database, kind, .. } => {
@@ -281,6 +307,28 @@ mod tests {
         assert_quiet::<FailoverOnlyOneDatabase>(&events);
         events.push(takes(31, "beta", "Db2", SwitchKind::Automatic, 2));
         assert_red::<FailoverOnlyOneDatabase>(&events, NAME);
+    }
+
+    #[test]
+    fn service_is_forced_where_the_principal_is_lost_even_if_the_session_was_paused() {
+        let links = |partner| SessionEvent::Links {
+            database: DatabaseName::new("Db1"),
+            partner,
+            witness: None,
+        };
+        let mut events = two();
+        events.push(shows(30, "beta", "Db1", MirroringState::Suspended));
+        events.push(on(30, "beta", links(LinkState::Connected)));
+        let forced = |kind| takes(32, "beta", "Db1", kind, 2);
+        let mut connected = events.clone();
+        connected.push(forced(SwitchKind::Forced));
+        assert_red::<FailoverOnlyOneDatabase>(&connected, NAME);
+        events.push(on(31, "beta", links(LinkState::Disconnected)));
+        let mut automatic = events.clone();
+        automatic.push(forced(SwitchKind::Automatic));
+        assert_red::<FailoverOnlyOneDatabase>(&automatic, NAME);
+        events.push(forced(SwitchKind::Forced));
+        assert_quiet::<FailoverOnlyOneDatabase>(&events);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Service is forced only on a mirror that is not connected to its principal, that sees the witness if one is set, and all
-//! of whose pages can be read.
+//! of whose pages can be read. With a witness it is the moment of its consent that counts: what it granted is carried out, whomever
+//! the mirror has met by the time it hears of it.
 //!
 //! Source: documented, *Role Switching*, *ALTER DATABASE Database Mirroring*; messages 1406 and 1455.
 
@@ -9,7 +10,8 @@ use super::history::session_event;
 use super::scene::Scene;
 use super::{Oracle, Violation};
 use crate::types::{
-    DatabaseName, InstanceName, PageKey, PartnerRole, RepairStatus, SessionEvent, Stamped, SwitchKind,
+    DatabaseName, InstanceName, PageKey, PartnerRole, RepairStatus, RoleSequence, SessionEvent, Stamped,
+    SwitchKind,
 };
 
 const NAME: &str = "force-guard";
@@ -18,6 +20,8 @@ const NAME: &str = "force-guard";
 pub(super) struct ForceGuard {
     scene: Scene,
     damaged: BTreeSet<(InstanceName, DatabaseName, PageKey)>,
+    /// Who could be forced into service when the witness granted this role sequence.
+    granted: BTreeSet<(InstanceName, DatabaseName, RoleSequence)>,
 }
 
 impl ForceGuard {
@@ -42,6 +46,27 @@ impl ForceGuard {
 }
 
 impl ForceGuard {
+    fn note_grant(&mut self, stamped: &Stamped) {
+        let Some((
+            _,
+            SessionEvent::WitnessVerdict {
+                database,
+                granted: true,
+                role_sequence,
+                ..
+            },
+        )) = session_event(stamped)
+        else {
+            return;
+        };
+        let copies = self.scene.copies().filter(|(_, of, _)| *of == database);
+        let may = copies.filter(|(who, of, _)| self.missing(who, of).is_none());
+        let may: Vec<_> = may.map(|(who, of, _)| (who.clone(), of.clone())).collect();
+        for (who, of) in may {
+            self.granted.insert((who, of, *role_sequence));
+        }
+    }
+
     fn note_pages(&mut self, stamped: &Stamped) {
         match session_event(stamped) {
             Some((who, SessionEvent::PageDamaged { database, page, .. })) => {
@@ -70,6 +95,7 @@ impl ForceGuard {
 impl Oracle for ForceGuard {
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.note_pages(stamped);
+        self.note_grant(stamped);
         if !Scene::concerns(stamped) {
             return;
         }
@@ -78,9 +104,13 @@ impl Oracle for ForceGuard {
             SessionEvent::Takeover {
                 database,
                 kind: SwitchKind::Forced,
+                role_sequence,
                 ..
             },
         )) = session_event(stamped)
+            && !self
+                .granted
+                .contains(&(who.clone(), database.clone(), *role_sequence))
             && let Some(missing) = self.missing(who, database)
         {
             out.push(Violation::of(
@@ -98,6 +128,7 @@ impl Oracle for ForceGuard {
 mod tests {
     use super::super::testing::*;
     use super::*;
+    use crate::types::Timestamp;
 
     fn forced(mut events: Vec<Stamped>) -> Vec<Stamped> {
         events.push(on(9, "beta", takeover(SwitchKind::Forced, 2)));
@@ -117,6 +148,21 @@ mod tests {
     #[test]
     fn one_that_is_connected_may_not() {
         assert_red::<ForceGuard>(&forced(trio()), NAME);
+    }
+
+    #[test]
+    fn what_the_witness_granted_is_carried_out_whoever_comes_back_meanwhile() {
+        let met = |granted_at| {
+            let mut events = trio();
+            events.extend(parted(5, "beta", "alpha"));
+            events.extend(rejoined(7, "beta", "alpha"));
+            let at = events.partition_point(|e| e.at < Timestamp::from_secs(granted_at));
+            events.insert(at, on(granted_at, "gamma", granted(2)));
+            forced(events)
+        };
+        assert_quiet::<ForceGuard>(&met(6));
+        assert_red::<ForceGuard>(&met(4), NAME);
+        assert_red::<ForceGuard>(&met(8), NAME);
     }
 
     #[test]

@@ -14,7 +14,9 @@ use todc_utils::specifications::Specification;
 use super::history::{Sessions, session_event};
 use super::{End, Oracle, Violation};
 use crate::sim::workload::Operation;
-use crate::types::{ClientEvent, DatabaseName, Event, SessionEvent, Source, Stamped, SwitchKind};
+use crate::types::{
+    ClientEvent, DatabaseName, Event, InstanceName, PartnerRole, SessionEvent, Source, Stamped, SwitchKind,
+};
 
 const NAME: &str = "linearizable";
 
@@ -163,6 +165,7 @@ pub(super) struct Linearizable {
     rows: BTreeMap<(String, i64), RowHistory>,
     /// The rows of each transaction that has no answer yet.
     touched: BTreeMap<(String, u64), Vec<i64>>,
+    mirrors: BTreeSet<(InstanceName, DatabaseName)>,
     /// Databases of which something may be lost from some time on, and clients' histories that ended then.
     lossy: BTreeSet<DatabaseName>,
 }
@@ -170,10 +173,8 @@ pub(super) struct Linearizable {
 impl Oracle for Linearizable {
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         self.sessions.observe(stamped);
-        if let Some((_, SessionEvent::Takeover { database, kind, .. })) = session_event(stamped)
-            && (*kind == SwitchKind::Forced || !self.sessions.is_safety_full(database))
-        {
-            self.lossy.insert(database.clone());
+        if let Some((who, event)) = session_event(stamped) {
+            self.on_session(who, event);
         }
         // Which database a client works on is known at the end only: from a loss on, nobody is followed.
         if let (Source::Client(name), Event::Client(event)) = (&stamped.source, &stamped.event)
@@ -209,6 +210,33 @@ impl Oracle for Linearizable {
 }
 
 impl Linearizable {
+    fn on_session(&mut self, who: &InstanceName, event: &SessionEvent) {
+        match event {
+            SessionEvent::Takeover { database, kind, .. }
+                if *kind == SwitchKind::Forced || !self.sessions.is_safety_full(database) =>
+            {
+                self.lossy.insert(database.clone());
+            }
+            SessionEvent::Role {
+                database, from, to, ..
+            } => {
+                let copy = (who.clone(), database.clone());
+                let was_mirror = match to {
+                    PartnerRole::Mirror => {
+                        self.mirrors.insert(copy);
+                        return;
+                    }
+                    PartnerRole::Principal => self.mirrors.remove(&copy),
+                };
+                // A process that died behind its record of a takeover never told of it.
+                if was_mirror && from.is_none() && self.sessions.was_forced(database) {
+                    self.lossy.insert(database.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn on_client(&mut self, client: &str, event: &ClientEvent) {
         let row = |rows: &mut BTreeMap<(String, i64), RowHistory>, id, act: &dyn Fn(&mut RowHistory)| {
             act(rows.entry((client.to_owned(), id)).or_default());
@@ -269,7 +297,7 @@ fn changes(operation: Operation) -> Vec<(i64, Change)> {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{InstanceName, Timestamp};
+    use crate::types::Timestamp;
 
     fn submitted(transaction: u64, operation: &str) -> Stamped {
         client(
@@ -390,5 +418,26 @@ mod tests {
             told(3, &[Some(10)]),
         ]);
         assert_eq!(judged(&events, Some(10)), []);
+    }
+
+    /// Beta's process dies behind its record of the takeover, and comes back as the principal.
+    fn forced_unseen(command: &str) -> Vec<Stamped> {
+        let mut events = pair();
+        events.push(on(0, "beta", role(PartnerRole::Mirror, 1)));
+        events.extend(opened());
+        events.extend([
+            submitted(2, "update 1 = 20"),
+            told(2, &[]),
+            world_step(2, command),
+            on(3, "beta", role(PartnerRole::Principal, 2)),
+        ]);
+        events
+    }
+
+    #[test]
+    fn a_forced_service_that_nobody_told_of_is_known_by_its_command() {
+        let force = "sql on beta: ALTER DATABASE sales SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS";
+        assert_eq!(judged(&forced_unseen(force), Some(10)), []);
+        assert_broken(&forced_unseen("sql on beta: CHECKPOINT"), Some(10));
     }
 }

@@ -8,16 +8,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::history::{Sessions, is_command, session_event};
 use super::{Oracle, Violation};
 use crate::types::{
-    DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent, Stamped,
-    WorldEvent,
+    ClientEvent, DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent,
+    Stamped, WorldEvent,
 };
 
 const NAME: &str = "suspend-is-sticky";
+
+/// The partner did not answer in time: the command may have been carried out.
+const UNCERTAIN: u32 = 1421;
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendIsSticky {
     sessions: Sessions,
     suspended: BTreeSet<(InstanceName, DatabaseName)>,
+    /// A RESUME was given since anybody was suspended anew, and not refused: it may be on record before all show it.
+    lifted: BTreeSet<DatabaseName>,
+    /// The databases of the RESUME or SUSPEND that has no answer yet.
+    resuming: Vec<DatabaseName>,
+    suspending: Vec<DatabaseName>,
     databases: BTreeSet<DatabaseName>,
     /// An operator said so since the session was last resumed.
     told: BTreeSet<DatabaseName>,
@@ -50,13 +58,24 @@ impl Oracle for SuspendIsSticky {
         self.sessions.observe(stamped);
         match &stamped.event {
             Event::World(WorldEvent::Step { text }) => {
-                self.suspended
-                    .retain(|(_, database)| !is_command(text, database, "PARTNER", "RESUME"));
-                self.told
-                    .retain(|database| !is_command(text, database, "PARTNER", "RESUME"));
-                let databases = self.databases.iter();
-                let suspended = databases.filter(|d| is_command(text, d, "PARTNER", "SUSPEND"));
-                self.told.extend(suspended.cloned());
+                let given = |option: &str| {
+                    let databases = self.databases.iter();
+                    let of = databases.filter(|d| is_command(text, d, "PARTNER", option));
+                    of.cloned().collect::<Vec<_>>()
+                };
+                let (resumed, suspended) = (given("RESUME"), given("SUSPEND"));
+                self.told.retain(|database| !resumed.contains(database));
+                self.lifted.extend(resumed.iter().cloned());
+                self.told.extend(suspended.iter().cloned());
+                (self.resuming, self.suspending) = (resumed, suspended);
+            }
+            Event::Client(ClientEvent::Batch { reply, .. }) => {
+                let over = match reply.error() {
+                    None => &self.suspending,
+                    Some(error) if error.number != UNCERTAIN => &self.resuming,
+                    Some(_) => return,
+                };
+                self.lifted.retain(|database| !over.contains(database));
             }
             Event::World(WorldEvent::ProcessStarted { instance }) => {
                 self.pages.retain(|(who, ..), _| who != instance);
@@ -99,16 +118,22 @@ impl Oracle for SuspendIsSticky {
             }
             SessionEvent::State {
                 database,
+                from,
                 to: MirroringState::Suspended,
                 ..
             } => {
+                if from.is_some_and(|from| from != MirroringState::Suspended) {
+                    self.lifted.remove(database);
+                }
                 self.suspended.insert((who.clone(), database.clone()));
             }
             SessionEvent::State {
                 database,
                 to: to @ (MirroringState::Synchronizing | MirroringState::Synchronized),
                 ..
-            } if self.suspended.remove(&(who.clone(), database.clone())) => {
+            } if self.suspended.remove(&(who.clone(), database.clone()))
+                && !self.lifted.contains(database) =>
+            {
                 out.push(Violation::of(
                     NAME,
                     &[database, who],
@@ -131,7 +156,7 @@ impl Oracle for SuspendIsSticky {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::PartnerRole;
+    use crate::types::{PartnerRole, Reply, ReplyItem};
 
     fn history(command: &str) -> Vec<Stamped> {
         let mut events = pair();
@@ -159,6 +184,40 @@ mod tests {
     #[test]
     fn resume_ends_it() {
         assert_quiet::<SuspendIsSticky>(&history("sql on alpha: ALTER DATABASE Sales SET PARTNER RESUME;"));
+    }
+
+    /// Alpha dies behind its record of a RESUME, and beta goes on showing SUSPENDED until they meet.
+    fn cut_off(answer: Option<u32>, suspended: bool) -> Vec<Stamped> {
+        let mut events = history("wait");
+        events.truncate(events.len() - 1);
+        let command = "sql on alpha: ALTER DATABASE Sales SET PARTNER RESUME;";
+        events.push(world_step(4, command));
+        let answered = |items| {
+            let on = InstanceName::new("alpha");
+            let reply = Reply { items };
+            client(4, ClientEvent::Batch { on, reply })
+        };
+        if let Some(number) = answer {
+            let error = crate::error::message(number).expect("in the catalogue");
+            events.push(answered(vec![ReplyItem::Error(error.with(&[&"it"]))]));
+        }
+        let command = "sql on beta: ALTER DATABASE Sales SET PARTNER SUSPEND;";
+        events.push(world_step(4, command));
+        if suspended {
+            events.push(answered(Vec::new()));
+        }
+        let shows = |to| state(PartnerRole::Mirror, to);
+        events.push(on(5, "beta", shows(MirroringState::Suspended)));
+        events.push(on(6, "beta", shows(MirroringState::Synchronizing)));
+        events
+    }
+
+    #[test]
+    fn a_resume_that_was_cut_off_may_show_late_but_not_one_that_was_refused() {
+        assert_quiet::<SuspendIsSticky>(&cut_off(None, false));
+        assert_quiet::<SuspendIsSticky>(&cut_off(Some(UNCERTAIN), false));
+        assert_red::<SuspendIsSticky>(&cut_off(Some(1447), false), NAME);
+        assert_red::<SuspendIsSticky>(&cut_off(None, true), NAME);
     }
 
     #[test]

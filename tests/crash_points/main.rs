@@ -1,10 +1,12 @@
-//! Every crash point of a commit and of a failover: power loss and process death in the middle of each durable write, on the
-//! principal, the mirror and the witness, with that write kept and with it lost.
+//! Every crash point of a commit, of each role switch and of the commands that are recorded: power loss and process death in
+//! the middle of each durable write, on the principal, the mirror and the witness, with that write kept and with it lost.
 //!
-//! Each reference is a short client load over the trio in high-safety mode with automatic failover. For each system the
+//! Each reference (`references.rs`) is a short client load over the trio in high-safety mode with automatic failover. For each system the
 //! writes are crossed one by one until a run makes none that is left to crash in. In every run the oracles hold (no
 //! acknowledged commit is lost, nobody hardens what was not generated, the session heals), and the table at the end says
 //! how many points were crossed.
+
+mod references;
 
 use std::fmt::Write as _;
 
@@ -13,6 +15,10 @@ use mirrorlab::sim::render;
 use mirrorlab::sim::runner::{Run, Verdict, run_many};
 use mirrorlab::sim::scenario::{Library, Scenario};
 use mirrorlab::types::{ClientEvent, Event, InstanceName, SessionEvent, Source};
+use references::{
+    AUTOMATIC_FAILOVER, COMMIT, FORCED_SERVICE, MANUAL_FAILOVER, Reference, SAFETY, SUSPENSION, TRUNCATION,
+    WITNESS,
+};
 
 const SYSTEMS: [&str; 3] = ["alpha", "beta", "gamma"];
 const WAYS: [&str; 2] = ["kill", "power_loss"];
@@ -23,77 +29,13 @@ const WRITES_MAX: u32 = 200;
 /// Runs that are played at the same time.
 const THREADS: usize = 2;
 
-/// What is interrupted: its name, what it does, and the steps that do it, in the words of a scenario.
-const COMMIT: Reference = Reference {
-    name: "commit",
-    risk: "A process or its machine goes down in the middle of one durable write of a commit.",
-    crash_at: "1s",
-    steps: "",
-};
-
-const MANUAL_FAILOVER: Reference = Reference {
-    name: "manual_failover",
-    risk: "A process or its machine goes down in the middle of one durable write of a manual failover under load.",
-    crash_at: "1s",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER FAILOVER"
-may_fail = true
-"#,
-};
-
-const AUTOMATIC_FAILOVER: Reference = Reference {
-    name: "automatic_failover",
-    risk: "The principal dies, and somebody else in the middle of one durable write of the failover, or of the return.",
-    crash_at: "1500ms",
-    steps: r#"
-[[step]]
-at = "1500ms"
-fault = { kind = "kill", instance = "alpha", lasts = "500ms" }
-"#,
-};
-
-const TRUNCATION: Reference = Reference {
-    name: "truncation",
-    risk: "A process or its machine goes down in the middle of one durable write as log is backed up and given up.",
-    crash_at: "1500ms",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = '''
-ALTER DATABASE Sales MODIFY FILE (NAME = Sales_log, MAXSIZE = 64 KB)
-GO
-USE Sales
-CREATE TABLE Heavy (id INT PRIMARY KEY, value INT)
-INSERT INTO Heavy VALUES ROWS
-UPDATE Heavy SET value = value + 1
-GO
-BACKUP LOG Sales TO DISK = 'D:\log.bak'
-GO
-USE Sales
-UPDATE Heavy SET value = value + 1
-CHECKPOINT
-UPDATE Heavy SET value = value + 1
-'''
-may_fail = true
-"#,
-};
-
-struct Reference {
-    name: &'static str,
-    risk: &'static str,
-    crash_at: &'static str,
-    steps: &'static str,
-}
-
 /// A short load from before the crash on; the session is left alone for long enough to heal.
 fn point(reference: &Reference, system: &str, how: &str, kept: bool, write: u32) -> String {
     let Reference {
         risk,
+        before,
         crash_at,
+        until,
         steps,
         ..
     } = reference;
@@ -105,7 +47,7 @@ promise = "No acknowledged commit is lost, and the session heals, whichever dura
 risk = "{risk}"
 source = "ours"
 extends = "trio"
-until = "20s"
+until = "{until}"
 settle = "50s"
 
 [[client]]
@@ -116,6 +58,7 @@ rate = 4
 mix = {{ insert = 2, update = 1, transfer = 1, read = 1 }}
 until = "3s"
 
+{before}
 [[step]]
 at = "{crash_at}"
 fault = {{ kind = "crash_at_write", system = "{system}", write = {write}, kept = {kept}, how = "{how}", lasts = "12s" }}
@@ -155,6 +98,26 @@ fn no_crash_in_a_write_of_a_manual_failover_loses_what_was_acknowledged() {
 #[test]
 fn no_crash_in_a_write_of_an_automatic_failover_loses_what_was_acknowledged() {
     enumerate(&AUTOMATIC_FAILOVER);
+}
+
+#[test]
+fn no_crash_in_a_write_of_a_forced_service_loses_more_than_it_may() {
+    enumerate(&FORCED_SERVICE);
+}
+
+#[test]
+fn no_crash_in_a_write_of_a_suspension_loses_what_was_acknowledged() {
+    enumerate(&SUSPENSION);
+}
+
+#[test]
+fn no_crash_in_a_write_of_a_change_of_safety_loses_what_was_acknowledged() {
+    enumerate(&SAFETY);
+}
+
+#[test]
+fn no_crash_in_a_write_of_a_change_of_witness_loses_what_was_acknowledged() {
+    enumerate(&WITNESS);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(super) struct Row {
     pub mode: Mode,
     pub steps: String,
     pub look_at: u64,
+    /// Until when the disk of a mirror that is behind hangs, if not until after the look.
+    pub behind_until: Option<u64>,
     /// What it takes after the look for the session to heal by the end, beside the end of the faults.
     pub afterwards: String,
     pub expected: Seen,
@@ -37,6 +39,8 @@ pub(super) enum Mode {
     Synchronizing,
     /// High safety without a witness.
     NoWitness,
+    /// The same, while the mirror is behind and cannot catch up.
+    SynchronizingNoWitness,
     /// High performance, with a witness all the same.
     SafetyOff,
     /// High performance without a witness.
@@ -49,6 +53,7 @@ impl Mode {
             Mode::Synchronized => "SYNCHRONIZED",
             Mode::Synchronizing => "SYNCHRONIZING",
             Mode::NoWitness => "SYNCHRONIZED, no witness",
+            Mode::SynchronizingNoWitness => "SYNCHRONIZING, no witness",
             Mode::SafetyOff => "SAFETY OFF",
             Mode::SafetyOffNoWitness => "SAFETY OFF, no witness",
         }
@@ -105,12 +110,15 @@ pub(super) fn kill(who: &str) -> String {
 impl Row {
     fn toml(&self) -> String {
         let extends = match self.mode {
-            Mode::NoWitness | Mode::SafetyOffNoWitness => "pair",
+            Mode::NoWitness | Mode::SynchronizingNoWitness | Mode::SafetyOffNoWitness => "pair",
             Mode::Synchronized | Mode::Synchronizing | Mode::SafetyOff => "trio",
         };
         let behind = match self.mode {
-            // Until after the look: the mirror is back five seconds after it was lost.
-            Mode::Synchronizing => BEHIND.replace("HANGS", &format!("{}s", self.look_at - 5)),
+            // The mirror is back five seconds after it was lost.
+            Mode::Synchronizing | Mode::SynchronizingNoWitness => {
+                let hangs = self.behind_until.map_or(self.look_at - 5, |until| until - 7);
+                BEHIND.replace("HANGS", &format!("{hangs}s"))
+            }
             Mode::SafetyOff | Mode::SafetyOffNoWitness => sql(1, "alpha", "SAFETY OFF"),
             Mode::Synchronized | Mode::NoWitness => String::new(),
         };
@@ -233,6 +241,7 @@ pub(super) fn links_rows(mode: Mode, how: How) -> Vec<Row> {
                 mode,
                 steps,
                 look_at: LOST_AT + LOOK_AFTER,
+                behind_until: None,
                 afterwards: match mode {
                     Mode::SafetyOff => healed_then(LOST_AT + LOOK_AFTER, "alpha", "SAFETY FULL"),
                     _ => String::new(),
@@ -290,6 +299,7 @@ fn one_after_the_other() {
         mode: Mode::Synchronized,
         steps: steps.concat(),
         look_at,
+        behind_until: None,
         afterwards: String::new(),
         expected,
     };
@@ -497,6 +507,7 @@ fn processes_lost() {
             mode,
             steps: dead.iter().map(|who| at(LOST_AT, &kill(who))).collect(),
             look_at: LOST_AT + LOOK_AFTER,
+            behind_until: None,
             afterwards: String::new(),
             expected,
             explained: None,
@@ -514,10 +525,17 @@ fn without_a_witness() {
         mode: Mode::NoWitness,
         steps: at(LOST_AT, &step),
         look_at: LOST_AT + LOOK_AFTER,
+        behind_until: None,
         afterwards: String::new(),
         expected,
         explained: None,
     };
+    let off = |name: &str, mode, what: &str, step: String, expected| Row {
+        mode,
+        afterwards: healed_then(LOST_AT + LOOK_AFTER, "alpha", "SAFETY FULL"),
+        ..row_of(name, what, step, expected)
+    };
+    let none = Mode::SafetyOffNoWitness;
     let rows = [
         row_of(
             "PM",
@@ -536,6 +554,34 @@ fn without_a_witness() {
             "alpha dies",
             kill("alpha"),
             row(DOWN, mirror(LOST, "none"), "no witness", false),
+        ),
+        off(
+            "PM-off",
+            none,
+            "alpha-beta is lost",
+            cut("alpha", "beta"),
+            row(serves(LOST, "none"), mirror(LOST, "none"), "no witness", false),
+        ),
+        off(
+            "M-off",
+            none,
+            "beta dies",
+            kill("beta"),
+            row(serves(LOST, "none"), DOWN, "no witness", false),
+        ),
+        off(
+            "P-off",
+            none,
+            "alpha dies",
+            kill("alpha"),
+            row(DOWN, mirror(LOST, "none"), "no witness", false),
+        ),
+        off(
+            "P-off-witness",
+            Mode::SafetyOff,
+            "alpha dies; nobody takes over with a witness, either",
+            kill("alpha"),
+            row(DOWN, mirror(LOST, UP), witness("beta", "alpha", false), false),
         ),
     ];
     table("without_a_witness", &rows);

@@ -39,7 +39,7 @@ fn forced_row(
     expected: Seen,
 ) -> Row {
     let lost = lost.iter().map(|fault| at(LOST_AT, fault));
-    let full = matches!(mode, Mode::Synchronized | Mode::Synchronizing | Mode::NoWitness);
+    let full = !matches!(mode, Mode::SafetyOff | Mode::SafetyOffNoWitness);
     let afterwards = match (error, full) {
         (None, true) => healed_then(LOOK_AT, "beta", "RESUME"),
         (None, false) => {
@@ -57,11 +57,34 @@ fn forced_row(
         mode,
         steps: lost.chain([force(error)]).collect(),
         look_at: LOOK_AT,
+        behind_until: Some(LOST_AT + 12),
         afterwards,
         expected,
         explained: None,
     }
 }
+
+/// Before the loss, the row's session is suspended.
+fn suspended(row: Row) -> Row {
+    let afterwards = match row.afterwards.is_empty() {
+        true => healed_then(LOOK_AT, "alpha", "RESUME"),
+        false => row.afterwards,
+    };
+    Row {
+        what: format!("SUSPEND; {}", row.what),
+        steps: sql(LOST_AT - 4, "alpha", "SUSPEND") + &row.steps,
+        afterwards,
+        ..row
+    }
+}
+
+/// A second client, which stays with beta.
+const AT_BETA: &str = r#"[[client]]
+name = "other"
+initial = "beta"
+rate = 20
+
+"#;
 
 /// What has become of it when beta was forced into service.
 fn taken(alpha: impl Into<String>, seen: &str, gamma: &str) -> Seen {
@@ -148,7 +171,7 @@ fn service_is_forced() {
             "8-force-full",
             "all links are lost; FORCE is refused: beta does not see the witness",
             Mode::Synchronized,
-            &[ab.clone(), ag, bg],
+            &[ab.clone(), ag, bg.clone()],
             Some(1431),
             row(
                 stopped(LOST),
@@ -173,19 +196,119 @@ fn service_is_forced() {
             None,
             taken(DOWN, "none", "no witness"),
         ),
-        // Two principals; the client stays with the one that it is connected to.
         forced_row(
-            "PM-force",
-            "alpha-beta is lost; FORCE",
-            Mode::NoWitness,
-            &[ab],
+            "P-force-behind",
+            "alpha dies; FORCE",
+            Mode::SynchronizingNoWitness,
+            &[kill("alpha")],
             None,
-            {
-                let mut both = taken(serves(LOST, "none"), "none", "no witness");
-                both.beta = both.beta.replace("serves,", "serves, but confirms nothing,");
-                both
-            },
+            taken(DOWN, "none", "no witness"),
         ),
+        forced_row(
+            "7-force-behind",
+            "alpha dies; FORCE",
+            Mode::Synchronizing,
+            &[kill("alpha")],
+            None,
+            taken(DOWN, UP, &alone),
+        ),
+        forced_row(
+            "8-force-behind",
+            "alpha dies and beta-gamma is lost; FORCE is refused: beta does not see the witness",
+            Mode::Synchronizing,
+            &[kill("alpha"), bg.clone()],
+            Some(1431),
+            row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", false), false),
+        ),
+        forced_row(
+            "8-force-full-dead",
+            "alpha dies and beta-gamma is lost; FORCE is refused: beta does not see the witness",
+            Mode::Synchronized,
+            &[kill("alpha"), bg.clone()],
+            Some(1431),
+            row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", true), false),
+        ),
+        forced_row(
+            "8-force-dead",
+            "alpha dies and beta-gamma is lost; FORCE is refused: beta does not see the witness",
+            off,
+            &[kill("alpha"), bg.clone()],
+            Some(1431),
+            row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", false), false),
+        ),
+        suspended(forced_row(
+            "7-force-suspended",
+            "alpha dies; FORCE",
+            Mode::Synchronized,
+            &[kill("alpha")],
+            None,
+            taken(DOWN, UP, &alone),
+        )),
+        // The reference has every mirror show DISCONNECTED afterwards; SUSPENDED is what lasts (S16).
+        Row {
+            explained: Some("S16"),
+            ..suspended(forced_row(
+                "8-force-suspended",
+                "alpha dies and beta-gamma is lost; FORCE is refused: beta does not see the witness",
+                Mode::Synchronized,
+                &[kill("alpha"), bg],
+                Some(1431),
+                row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", false), false),
+            ))
+        },
+        suspended(forced_row(
+            "7-force-off-suspended",
+            "alpha dies; FORCE",
+            off,
+            &[kill("alpha")],
+            None,
+            taken(DOWN, UP, &alone),
+        )),
+        suspended(forced_row(
+            "P-force-suspended",
+            "alpha dies; FORCE",
+            Mode::NoWitness,
+            &[kill("alpha")],
+            None,
+            taken(DOWN, "none", "no witness"),
+        )),
+        suspended(forced_row(
+            "P-force-off-suspended",
+            "alpha dies; FORCE",
+            Mode::SafetyOffNoWitness,
+            &[kill("alpha")],
+            None,
+            taken(DOWN, "none", "no witness"),
+        )),
+        // The state before the loss is DISCONNECTED.
+        Row {
+            steps: [
+                at(LOST_AT - 6, &ab),
+                at(LOST_AT + 10, &kill("alpha")),
+                force(None),
+            ]
+            .concat(),
+            ..forced_row(
+                "P-force-off-apart",
+                "alpha-beta is lost, then alpha dies; FORCE",
+                Mode::SafetyOffNoWitness,
+                &[],
+                None,
+                taken(DOWN, "none", "no witness"),
+            )
+        },
+        // Two principals, each with a client that stays with it.
+        Row {
+            steps: [AT_BETA.to_owned(), at(LOST_AT, &ab), force(None)].concat(),
+            ..forced_row(
+                "PM-force",
+                "alpha-beta is lost; FORCE; each has a client",
+                Mode::NoWitness,
+                &[ab],
+                None,
+                taken(serves(LOST, "none"), "none", "no witness"),
+            )
+        },
     ];
     table("forced_service", &rows);
 }

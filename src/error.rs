@@ -336,6 +336,7 @@ catalogue! {
     REMOTE_NOT_RESTORING = 1419, 16, false, "The partner's copy of \"{0}\" is not there as a restoring database: check its name, and restore it WITH NORECOVERY.";
     REMOTE_TIMED_OUT = 1421, 16, true, "The instance '{0}' did not answer in time: the command may be half done. Run it again.";
     MIRROR_NOT_CAUGHT_UP = 1422, 16, false, "The mirror lacks recent changes of \"{0}\": no failover is possible now.";
+    BAD_PROPERTY_VALUE = 1425, 16, false, "{0} is no value for {1}: it must be from {2} to {3}.";
     WITNESS_NEEDS_ALL = 1426, 16, false, "A witness is set while all three instances see each other and the mirror has caught up: try again then.";
     CANNOT_BE_WITNESS = 1427, 16, false, "The instance '{0}' cannot be the witness.";
     WITNESS_IS_PARTNER = 1429, 16, false, "A partner of the session cannot be its witness.";

@@ -277,7 +277,7 @@ fn an_error_in_t_sql_reaches_the_client_with_its_place() {
         assert_eq!(lost, None);
         let error = replies.first().and_then(Reply::error).expect("an error");
         insta::assert_snapshot!(format!("{error}\nat {:?}", error.at), @r"
-        Msg 102, Level 15, State 1, Line 2: 'FAILOVR' does not fit here: '=' or FAILOVER, FORCE_SERVICE_ALLOW_DATA_LOSS, OFF, RESUME, SUSPEND, SAFETY or TIMEOUT is expected.
+        Msg 102, Level 15, State 1, Line 2: 'FAILOVR' does not fit here: '=' or FAILOVER, FORCE_SERVICE_ALLOW_DATA_LOSS, OFF, RESUME, SUSPEND, SAFETY, TIMEOUT or REDO_QUEUE is expected.
         at Some(Span { start: 65, end: 72, line: 2, column: 34 })
         ");
     });

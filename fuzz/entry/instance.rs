@@ -258,6 +258,7 @@ fn partner(session: Guid, role: PartnerRole) -> PartnerRecord {
         safety: Safety::Full,
         safety_sequence: 1,
         timeout_seconds: 10,
+        redo_queue_mb: None,
         suspended: false,
         suspend_sequence: 2,
         suspended_here: false,

@@ -203,6 +203,7 @@ fn configuration() -> Configuration {
         safety_sequence: 8,
         witness: Some("TCP://gamma.lab.example:7022".parse().expect("an address")),
         timeout_seconds: 5,
+        redo_queue_mb: Some(64),
         suspended: true,
         suspend_sequence: 8,
     }

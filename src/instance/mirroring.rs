@@ -47,6 +47,10 @@ impl Instance {
             PartnerOption::Timeout(seconds) => {
                 self.command(connection, name, Command::Timeout { seconds: *seconds })
             }
+            PartnerOption::RedoQueue(megabytes) => {
+                let megabytes = *megabytes;
+                self.command(connection, name, Command::RedoQueue { megabytes })
+            }
             PartnerOption::ForceServiceAllowDataLoss => self.command(connection, name, Command::ForceService),
             PartnerOption::Resume => self.command(connection, name, Command::Resume),
             PartnerOption::Suspend => self.command(connection, name, Command::Suspend),

@@ -63,7 +63,7 @@ impl Partner {
                 settings.safety_sequence,
                 settings.suspended,
                 settings.suspend_sequence,
-                settings.timeout_seconds,
+                (settings.timeout_seconds, settings.redo_queue_mb),
             )
         };
         if of(before) != of(&self.record) {
@@ -81,6 +81,7 @@ impl Partner {
             suspended: record.suspended,
             suspend_sequence: record.suspend_sequence,
             timeout_seconds: record.timeout_seconds,
+            redo_queue_mb: record.redo_queue_mb,
         });
     }
 

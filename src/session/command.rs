@@ -38,6 +38,7 @@ pub(super) enum Kind {
     },
     Failover,
     Timeout,
+    RedoQueue,
     Suspend,
     Resume,
     Safety {
@@ -109,6 +110,7 @@ impl Partner {
             }
             Command::Failover => self.fail_over(now, out),
             Command::Timeout { seconds } => self.set_timeout(now, seconds, out),
+            Command::RedoQueue { megabytes } => self.set_redo_queue(now, megabytes, out),
             Command::Suspend => self.suspend(now, out),
             Command::Resume => self.resume(now, out),
             Command::Safety { safety } => self.set_safety(now, safety, out),
@@ -326,6 +328,8 @@ impl Partner {
         self.stage = Stage::Running;
         self.sent = theirs.end.min(log.hardened());
         self.peer_hardened = self.sent.min(theirs.hardened);
+        // A copy that was restored is redone as far as it goes.
+        self.peer_redone = self.peer_hardened;
         self.failover_lsn = self.peer_hardened.min(log.hardened());
         self.note_configured(out);
         self.emit_role(None, None, out);
@@ -561,7 +565,7 @@ impl Partner {
             Kind::Failover | Kind::Resume | Kind::Safety { .. } => {
                 self.finish_command(Err(msg::REMOTE_TIMED_OUT.with(&[&self.record.partner])), out);
             }
-            Kind::Timeout | Kind::Suspend | Kind::Force => {}
+            Kind::Timeout | Kind::RedoQueue | Kind::Suspend | Kind::Force => {}
             Kind::SetWitness { .. } | Kind::WitnessOff { .. } => {
                 self.give_witness_up(msg::WITNESS_CHANGE_UNCERTAIN.error(), out);
             }
@@ -586,6 +590,7 @@ impl Partner {
             }
             Kind::Failover
             | Kind::Timeout
+            | Kind::RedoQueue
             | Kind::Suspend
             | Kind::Resume
             | Kind::Safety { .. }

@@ -75,6 +75,7 @@ mod partner;
 mod principal;
 pub mod quorum;
 mod record;
+mod redo_queue;
 mod repair;
 mod safety;
 mod service;
@@ -196,6 +197,8 @@ pub enum Command {
     Failover,
     /// `PARTNER TIMEOUT seconds`
     Timeout { seconds: i64 },
+    /// `PARTNER REDO_QUEUE ( megabytes MB | UNLIMITED )`
+    RedoQueue { megabytes: Option<i64> },
     /// `PARTNER SUSPEND`
     Suspend,
     /// `PARTNER RESUME`

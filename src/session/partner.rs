@@ -192,6 +192,7 @@ pub(super) enum Then {
     },
     ConfigurationRecorded,
     TimeoutSet,
+    RedoQueueSet,
     WitnessAdded,
     WitnessRemoved {
         next: Option<ServerAddress>,
@@ -232,6 +233,7 @@ impl Partner {
             safety: Safety::Full,
             safety_sequence: 1,
             timeout_seconds: TIMEOUT_SECONDS_DEFAULT,
+            redo_queue_mb: None,
             suspended: false,
             suspend_sequence: 1,
             suspended_here: false,
@@ -761,6 +763,7 @@ impl Partner {
             Then::SafetySet => self.after_safety_set(now, out),
             Then::ConfigurationRecorded => self.after_configuration(now, out),
             Then::TimeoutSet => self.after_timeout_set(now, out),
+            Then::RedoQueueSet => self.after_redo_queue_set(out),
             Then::WitnessAdded => self.after_witness_added(out),
             Then::WitnessRemoved { next } => self.after_witness_removed(now, next, out),
         }

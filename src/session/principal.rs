@@ -514,7 +514,7 @@ impl Partner {
         for (ahead, block) in unconfirmed.iter().enumerate().skip(sent) {
             let bytes = block.end().bytes_since(self.peer_hardened);
             let fits = ahead == 0 || (ahead < SEND_WINDOW_BLOCKS && bytes <= SEND_WINDOW_BYTES);
-            if block.end() > log.hardened() || !fits {
+            if block.end() > log.hardened() || !fits || !self.fits_redo_queue(block) {
                 break;
             }
             let frame = block.encode().to_vec();

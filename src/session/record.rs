@@ -37,13 +37,15 @@ pub struct PartnerRecord {
     pub safety_sequence: u32,
     /// The partner timeout as set, in seconds; see [`PartnerRecord::timeout`] for the one in force.
     pub timeout_seconds: u16,
+    /// How much log the mirror may have hardened and not redone, in megabytes; `None` is unlimited.
+    pub redo_queue_mb: Option<u32>,
     /// The session is paused: no log is sent until RESUME.
     pub suspended: bool,
     /// Bumped with every change of `suspended`.
     pub suspend_sequence: u32,
     /// The last change of `suspended` was made on this instance. What a principal suspends itself, no repair resumes.
     pub suspended_here: bool,
-    /// Bumped by the principal with every change of witness, safety or timeout.
+    /// Bumped by the principal with every change of witness, safety, timeout or redo queue.
     pub configuration_sequence: u32,
     pub failover_lsn: Lsn,
     /// Mirror: this copy holds every commit the principal confirmed. False is a veto against automatic failover.
@@ -67,6 +69,7 @@ impl PartnerRecord {
             safety_sequence: self.safety_sequence,
             witness: self.witness.clone(),
             timeout_seconds: self.timeout_seconds,
+            redo_queue_mb: self.redo_queue_mb,
             suspended: self.suspended,
             suspend_sequence: self.suspend_sequence,
         }
@@ -79,6 +82,7 @@ impl PartnerRecord {
         self.configuration_sequence = configuration.sequence;
         self.witness = configuration.witness.clone();
         self.timeout_seconds = configuration.timeout_seconds;
+        self.redo_queue_mb = configuration.redo_queue_mb;
         if configuration.safety_sequence >= self.safety_sequence {
             self.safety = configuration.safety;
             self.safety_sequence = configuration.safety_sequence;

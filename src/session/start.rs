@@ -113,6 +113,7 @@ mod tests {
                 safety_sequence: 1,
                 witness: None,
                 timeout_seconds: 10,
+                redo_queue_mb: None,
                 suspended: false,
                 suspend_sequence: 1,
             },

@@ -398,6 +398,7 @@ impl Witness {
             suspended: record.suspended,
             suspend_sequence: record.suspend_sequence,
             timeout_seconds: record.timeout_seconds,
+            redo_queue_mb: None,
         };
         let roles = SessionEvent::WitnessRecord {
             database: record.database.clone(),

@@ -413,6 +413,9 @@ pub enum PartnerOption {
     Safety(Safety),
     /// Seconds, as written; the bounds are the instance's (1476).
     Timeout(i64),
+    /// Megabytes, as written, `None` is UNLIMITED; the bounds are the instance's (1425). Source: third-party, the grammar of
+    /// SQL Server 2005.
+    RedoQueue(Option<i64>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

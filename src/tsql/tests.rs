@@ -278,6 +278,15 @@ fn every_other_form_of_the_reference_parses() {
             change: DatabaseChange::Partner(PartnerOption::Timeout(20)),
         }
     );
+    for (limit, megabytes) in [("10 MB", Some(10)), ("unlimited", None), ("-1 MB", Some(-1))] {
+        assert_eq!(
+            statement(&format!("ALTER DATABASE sales SET PARTNER REDO_QUEUE ({limit})")),
+            Statement::AlterDatabase {
+                name: name("sales"),
+                change: DatabaseChange::Partner(PartnerOption::RedoQueue(megabytes)),
+            }
+        );
+    }
     for (tail, norecovery) in [("WITH NORECOVERY", true), ("WITH RECOVERY", false), ("", false)] {
         match statement(&format!("RESTORE LOG sales FROM DISK = 'x' {tail}")) {
             Statement::Restore(restore) => assert_eq!(restore.norecovery, norecovery, "{tail}"),

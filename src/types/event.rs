@@ -375,7 +375,7 @@ pub enum SessionEvent {
         anew: bool,
     },
     /// The settings that this partner or witness has on record, told when they change and when a partner begins anew.
-    /// `timeout_seconds` is the partner timeout as set, whatever SAFETY makes of it.
+    /// `timeout_seconds` is the partner timeout as set, whatever SAFETY makes of it; a witness knows of no `redo_queue_mb`.
     Settings {
         database: DatabaseName,
         session: Guid,
@@ -384,6 +384,7 @@ pub enum SessionEvent {
         suspended: bool,
         suspend_sequence: u32,
         timeout_seconds: u16,
+        redo_queue_mb: Option<u32>,
     },
     Role {
         database: DatabaseName,

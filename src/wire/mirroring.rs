@@ -258,6 +258,8 @@ pub struct Configuration {
     pub safety_sequence: u32,
     pub witness: Option<ServerAddress>,
     pub timeout_seconds: u16,
+    /// How much log the mirror may have hardened and not redone, in megabytes, above 0; `None` is unlimited.
+    pub redo_queue_mb: Option<u32>,
     pub suspended: bool,
     pub suspend_sequence: u32,
 }

@@ -95,8 +95,7 @@ manual! {
         not_raised 16 false "The higher sequence number wins by itself.";
     1425 Documented [Statement]
         "The value of a property is not valid."
-        ["Compare the value with what the option allows."]
-        not_raised 16 false "Values are checked by the statement that gives them.";
+        ["Compare the value with what the option allows."];
     1426 Documented [Statement]
         "A witness can be set while all three instances see each other and the mirror is caught up, and that is not so."
         ["Look at mirroring_state_desc: it must be SYNCHRONIZED.",

@@ -121,10 +121,10 @@ fn mirroring_row(id: i64, database: &Database, session: &Partner) -> DatabaseMir
         mirroring_witness_state: session.witness_state().map(Into::into),
         mirroring_failover_lsn: Some(session.failover_lsn()),
         mirroring_connection_timeout: Some(u32::from(record.timeout_in_force())),
-        // No statement limits the redo queue here (40517), and nothing is replicated.
-        mirroring_redo_queue: None,
-        mirroring_redo_queue_type: Some("UNLIMITED"),
+        mirroring_redo_queue: record.redo_queue_mb,
+        mirroring_redo_queue_type: Some(record.redo_queue_mb.map_or("UNLIMITED", |_| "MB")),
         mirroring_end_of_log_lsn: Some(database.log.hardened()),
+        // Nothing is replicated (X10).
         mirroring_replication_lsn: None,
     }
 }

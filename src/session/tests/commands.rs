@@ -62,6 +62,18 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("PARTNER SAFETY OFF", Command::Safety { safety: Safety::Off }),
         ("PARTNER TIMEOUT 3", Command::Timeout { seconds: 3 }),
         ("PARTNER TIMEOUT 32768", Command::Timeout { seconds: 32_768 }),
+        (
+            "PARTNER REDO_QUEUE ( 3 MB )",
+            Command::RedoQueue { megabytes: Some(3) },
+        ),
+        (
+            "PARTNER REDO_QUEUE ( 0 MB )",
+            Command::RedoQueue { megabytes: Some(0) },
+        ),
+        (
+            "PARTNER REDO_QUEUE ( UNLIMITED )",
+            Command::RedoQueue { megabytes: None },
+        ),
         ("WITNESS = gamma", Command::SetWitness { address: address(W) }),
         ("WITNESS OFF", Command::WitnessOff),
     ]
@@ -121,6 +133,9 @@ fn facts(trio: &Trio) -> Vec<String> {
         facts.push(format!("{name} {state}"));
         facts.push(format!("{name} safety {}", record.safety.desc()));
         facts.push(format!("{name} timeout {}", record.timeout_in_force()));
+        if let Some(megabytes) = record.redo_queue_mb {
+            facts.push(format!("{name} redo queue {megabytes} MB"));
+        }
         facts.push(format!(
             "{name} {}",
             if record.witness.is_some() {

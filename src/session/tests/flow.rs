@@ -1,7 +1,7 @@
 //! Flow control: what may be on its way to a mirror that confirms nothing, and that all of it arrives in order after.
 //!
 //! The send queue waits at the principal as log that is there anyway; the window bounds what travels. The redo queue of the
-//! mirror is unlimited, as the view says. Source: ours for the window; *sys.database_mirroring* for the redo queue.
+//! mirror has a limit of its own (`redo_queue`). Source: ours.
 
 use super::harness::{A, B, Trio};
 use crate::session::Command;

@@ -81,6 +81,8 @@ pub struct Side {
     pub partner: Option<Partner>,
     pub log: Log,
     tasks: VecDeque<Task>,
+    /// Its redo stands still; everything else of its disk goes on.
+    pub redo_held: bool,
     disk: Vec<LogBlock>,
     disk_start: Lsn,
     disk_record: Option<PartnerRecord>,
@@ -157,6 +159,7 @@ impl Trio {
                 partner: Some(partner),
                 log: Log::new(Lsn::new(100)),
                 tasks: VecDeque::new(),
+                redo_held: false,
                 disk: Vec::new(),
                 disk_start: Lsn::new(100),
                 disk_record,
@@ -227,13 +230,18 @@ impl Trio {
 
     /// A client commits on `of`, if it serves.
     pub fn append(&mut self, of: usize) {
+        self.append_with(of, Vec::new());
+    }
+
+    /// The same, of a transaction that makes these records first.
+    pub fn append_with(&mut self, of: usize, mut records: Vec<LogRecord>) {
         let side = &mut self.sides[of];
         let Some(partner) = side.partner.as_ref().filter(|p| p.is_serving()) else {
             return;
         };
         self.transactions += 1;
         let transaction = TransactionId(self.transactions);
-        let records = vec![LogRecord::Commit { transaction }];
+        records.push(LogRecord::Commit { transaction });
         let block = side.log.append(partner.epoch(), records).expect("room").clone();
         side.waiting.push((block.end(), self.transactions));
         side.tasks.push_back(Task::Harden(block));
@@ -252,9 +260,12 @@ impl Trio {
             self.witness_input(WitnessInput::Persisted { ticket });
             return true;
         }
-        let Some(task) = self.sides[of].tasks.pop_front() else {
+        let side = &mut self.sides[of];
+        let held = |task: &Task| side.redo_held && matches!(task, Task::Redo(_));
+        let Some(next) = side.tasks.iter().position(|task| !held(task)) else {
             return false;
         };
+        let task = side.tasks.remove(next).expect("it is there");
         let input = self.carry_out(of, task);
         self.input(of, input);
         true

@@ -9,6 +9,7 @@ mod harness;
 mod interruptions;
 mod outcomes;
 mod pages;
+mod redo_queue;
 mod schedule;
 mod suspension;
 mod transitions;

@@ -73,6 +73,7 @@ mod queues_drain;
 mod quorum_keeps_serving;
 mod quorum_loss_stops_serving;
 mod redo_before_open;
+mod redo_queue_limit;
 mod rejoin_truncates_to_failover_lsn;
 mod required_never_clear;
 mod restart_needs_confirmation;
@@ -234,6 +235,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::<no_witness_no_quorum_rule::NoWitnessNoQuorumRule>::default(),
         Box::<operator_command_terminates::OperatorCommandTerminates>::default(),
         Box::<queues_drain::QueuesDrain>::default(),
+        Box::<redo_queue_limit::RedoQueueLimit>::default(),
         Box::<safety_seq_monotone::SafetySeqMonotone>::default(),
         Box::<set_partner_order::SetPartnerOrder>::default(),
         Box::<state_agreement::StateAgreement>::default(),

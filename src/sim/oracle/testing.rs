@@ -289,6 +289,7 @@ pub(super) fn settings(
         suspended,
         suspend_sequence: sequences.1,
         timeout_seconds,
+        redo_queue_mb: None,
     }
 }
 

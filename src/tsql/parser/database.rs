@@ -118,6 +118,7 @@ impl Parser<'_> {
             "SUSPEND",
             "SAFETY",
             "TIMEOUT",
+            "REDO_QUEUE",
         ];
         if !words.iter().any(|word| self.at_keyword(word)) {
             return Err(self.expected(&format!("'=' or {}", super::alternatives(&words))));
@@ -129,8 +130,24 @@ impl Parser<'_> {
             3 => PartnerOption::Resume,
             4 => PartnerOption::Suspend,
             5 => PartnerOption::Safety([Safety::Full, Safety::Off][self.one_of(&["FULL", "OFF"])?]),
-            _ => PartnerOption::Timeout(self.integer("a number of seconds")?),
+            6 => PartnerOption::Timeout(self.integer("a number of seconds")?),
+            _ => PartnerOption::RedoQueue(self.redo_queue()?),
         })
+    }
+
+    /// `( n MB | UNLIMITED )`, behind `REDO_QUEUE`.
+    fn redo_queue(&mut self) -> Parsed<Option<i64>> {
+        self.expect(&Token::LParen)?;
+        let megabytes = match self.keyword("UNLIMITED") {
+            true => None,
+            false => {
+                let megabytes = self.integer("a number of megabytes or UNLIMITED")?;
+                self.expect_keywords(&["MB"])?;
+                Some(megabytes)
+            }
+        };
+        self.expect(&Token::RParen)?;
+        Ok(megabytes)
     }
 
     fn witness_option(&mut self) -> Parsed<WitnessOption> {

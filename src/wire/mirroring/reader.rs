@@ -173,6 +173,7 @@ impl<'a> Reader<'a> {
                 false => None,
             },
             timeout_seconds: self.u16()?,
+            redo_queue_mb: Some(self.u32()?).filter(|megabytes| *megabytes > 0),
             suspended: self.flag()?,
             suspend_sequence: self.u32()?,
         })

@@ -56,16 +56,17 @@ fn configuration() -> impl Strategy<Value = Configuration> {
         safety(),
         any::<u32>(),
         witness,
-        any::<u16>(),
+        (any::<u16>(), prop::option::of(1..=u32::MAX)),
         suspension,
     )
         .prop_map(
-            |(sequence, safety, safety_sequence, witness, timeout_seconds, suspension)| Configuration {
+            |(sequence, safety, safety_sequence, witness, limits, suspension)| Configuration {
                 sequence,
                 safety,
                 safety_sequence,
                 witness,
-                timeout_seconds,
+                timeout_seconds: limits.0,
+                redo_queue_mb: limits.1,
                 suspended: suspension.0,
                 suspend_sequence: suspension.1,
             },

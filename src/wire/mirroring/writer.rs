@@ -190,6 +190,7 @@ impl Writer {
             self.text(&witness.to_string())?;
         }
         self.u16(configuration.timeout_seconds);
+        self.u32(configuration.redo_queue_mb.unwrap_or(0));
         self.flag(configuration.suspended);
         self.u32(configuration.suspend_sequence);
         Ok(())

@@ -112,8 +112,8 @@ impl CommitWaits {
                 *ends = ends.split_off(lsn);
                 ends.remove(lsn);
                 let waited = stamped.at.since(hardened?.max(*self.free.get(&key)?));
-                let paused = self.scene.is_rough_since(stamped.at, std::slice::from_ref(who));
-                (waited > BOUND && !paused).then(|| Late {
+                let slow = self.scene.is_slow_since(stamped.at, who);
+                (waited > BOUND && !slow).then(|| Late {
                     who: who.clone(),
                     database: database.clone(),
                     lsn: *lsn,
@@ -165,8 +165,7 @@ impl CommitWaits {
                 let held = ends.iter().find_map(|(lsn, hardened)| {
                     let waited = at.since((*hardened).max(*free));
                     let late = asked.at <= *hardened && waited > BOUND;
-                    let around = std::slice::from_ref(who);
-                    (late && !self.scene.is_rough_since(*hardened, around)).then_some((*lsn, waited))
+                    (late && !self.scene.is_slow_since(*hardened, who)).then_some((*lsn, waited))
                 });
                 if let Some((lsn, waited)) = held {
                     let late = Late {

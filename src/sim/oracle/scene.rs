@@ -490,9 +490,19 @@ impl Scene {
 
     /// Whether, in the time from `from` on, one of them was stopped or slow, or its disk was damaged before.
     pub(super) fn is_rough_since(&self, from: Timestamp, around: &[InstanceName]) -> bool {
+        self.has_weather_since(from, around, &WEATHER)
+    }
+
+    /// The same, for what an instance does by itself: a line that is slow is no excuse.
+    pub(super) fn is_slow_since(&self, from: Timestamp, who: &InstanceName) -> bool {
+        let weather = WEATHER.into_iter().filter(|kind| *kind != "slow_link");
+        self.has_weather_since(from, std::slice::from_ref(who), &weather.collect::<Vec<_>>())
+    }
+
+    fn has_weather_since(&self, from: Timestamp, around: &[InstanceName], kinds: &[&str]) -> bool {
         self.has_damage(around)
             || self.faults.values().any(|fault| {
-                WEATHER.contains(&fault.kind.as_str())
+                kinds.contains(&fault.kind.as_str())
                     && fault.to.is_none_or(|to| to + SLACK >= from)
                     && around.iter().any(|who| self.touches(fault, who))
             })

@@ -3,10 +3,10 @@
 //!
 //! The moments in which commits are held because the mirror is about to have everything are no more than the way there and
 //! back; so nothing is judged while a fault is done to one of the three, nor while a line that was disturbed may still be
-//! silent. Measured as `async-never-waits` is. Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
+//! silent. A line that is only a little slow stays within the bound and is judged. Measured as `async-never-waits` is. Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
 
 use super::commit_waits::{CommitWaits, Late, Promise};
-use super::scene::{PING, SLACK};
+use super::scene::{FaultSeen, PING, SLACK};
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
 
@@ -21,6 +21,9 @@ const PROMISE: Promise = Promise {
 /// After these what was lost comes up anew: no line is left half open.
 const CLEAN: [&str; 2] = ["kill", "restart"];
 
+/// The mirror's last log, its answer and its record make less than a second of four such ways.
+const SLIGHT_MILLIS: f64 = 250.0;
+
 #[derive(Debug, Default)]
 pub(super) struct SynchronizingNeverWaits {
     waits: CommitWaits,
@@ -32,6 +35,7 @@ fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &Database
     let silent = scene.longest_timeout(waits.at) + PING + SLACK;
     let disturbed = scene.faults.values().any(|fault| {
         !CLEAN.contains(&fault.kind.as_str())
+            && !is_slight(fault)
             && fault.to.is_none_or(|to| to + silent >= waits.at)
             && company.iter().any(|one| scene.touches(fault, one))
     });
@@ -42,6 +46,14 @@ fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &Database
         .partner(who, database)
         .is_some_and(|partner| scene.is_linked(who, partner));
     synchronizing && linked && !disturbed
+}
+
+/// Whether it is a line so slow at most, whose latency ends its text.
+fn is_slight(fault: &FaultSeen) -> bool {
+    let latency = fault.text.rsplit(' ').next();
+    let millis = latency.and_then(|text| text.strip_suffix("ms"));
+    let millis = millis.and_then(|number| number.parse().ok());
+    fault.kind == "slow_link" && millis.is_some_and(|millis: f64| millis <= SLIGHT_MILLIS)
 }
 
 fn tell(late: &Late) -> String {
@@ -94,5 +106,12 @@ mod tests {
     #[test]
     fn waiting_for_a_mirror_that_is_behind_is_seen() {
         assert_red::<SynchronizingNeverWaits>(&committed(vec![behind()]), NAME);
+        let slow = |latency| {
+            let line = fault(5, 1, "slow_link", &format!("slow_link alpha <-> beta {latency}"));
+            committed(vec![line, behind()])
+        };
+        assert_red::<SynchronizingNeverWaits>(&slow("200ms"), NAME);
+        assert_quiet::<SynchronizingNeverWaits>(&slow("300ms"));
+        assert_quiet::<SynchronizingNeverWaits>(&slow("1s"));
     }
 }

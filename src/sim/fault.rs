@@ -38,6 +38,8 @@ pub enum Fault {
     PowerOn { system: String },
     /// The process is not scheduled.
     Pause { instance: InstanceName },
+    /// No process of an instance on the system is scheduled. Of the kind `pause`, too.
+    PauseSystem { system: String },
     /// The system's wall clock jumps.
     ClockStep { system: String, by_millis: i64 },
     /// Syncs fail.
@@ -200,7 +202,7 @@ impl Fault {
             Fault::Restart { .. } => "restart",
             Fault::PowerLoss { .. } => "power_loss",
             Fault::PowerOn { .. } => "power_on",
-            Fault::Pause { .. } => "pause",
+            Fault::Pause { .. } | Fault::PauseSystem { .. } => "pause",
             Fault::ClockStep { .. } => "clock_step",
             Fault::DiskFailSync { .. } => "disk_fail_sync",
             Fault::DiskLie { .. } => "disk_lie",
@@ -244,6 +246,7 @@ impl fmt::Display for Fault {
             }
             Fault::PowerLoss { system }
             | Fault::PowerOn { system }
+            | Fault::PauseSystem { system }
             | Fault::DiskStuck { system }
             | Fault::DiskFull { system }
             | Fault::DnsLost { system } => write!(f, " {system}"),

@@ -34,7 +34,7 @@ pub(super) enum Mending<B> {
         system: String,
         broken: Vec<B>,
     },
-    Resume(InstanceName),
+    Resume(Vec<InstanceName>),
     StartController(String),
     Domain(domains::Mended),
 }
@@ -82,9 +82,13 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             }
             Fault::PowerOn { system } => Ok(Self::done(self.power_on(system)?, Mending::Nothing)),
             Fault::Pause { instance } => {
-                let process = self.power.process(instance);
-                let paused = process.is_some_and(|process| self.power.kernel.pause(process));
-                Ok(Self::done(paused, Mending::Resume(instance.clone())))
+                let paused = self.pause(instance);
+                Ok(Self::done(paused, Mending::Resume(vec![instance.clone()])))
+            }
+            Fault::PauseSystem { system } => {
+                let mut instances = self.power.instances_of(system);
+                instances.retain(|instance| self.pause(instance));
+                Ok(Self::done(!instances.is_empty(), Mending::Resume(instances)))
             }
             Fault::ClockStep { .. } | Fault::BitRot { .. } => Ok(Fired {
                 mending: Mending::Nothing,
@@ -164,13 +168,19 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
             }
             Mending::StartController(domain) => self.start_controller(&domain),
             Mending::Domain(mended) => self.power.domains.mend(&mended),
-            Mending::Resume(instance) => {
-                if let Some(process) = self.power.process(&instance) {
+            Mending::Resume(instances) => {
+                for process in instances.iter().filter_map(|one| self.power.process(one)) {
                     self.power.kernel.resume(process);
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Whether its process ran until now.
+    fn pause(&self, instance: &InstanceName) -> bool {
+        let process = self.power.process(instance);
+        process.is_some_and(|process| self.power.kernel.pause(process))
     }
 
     fn done(happened: bool, mending: Mending<W::Broken>) -> Fired<W::Broken> {

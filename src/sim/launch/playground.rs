@@ -250,6 +250,7 @@ impl Playground for Reference {
             | Fault::PowerLoss { .. }
             | Fault::PowerOn { .. }
             | Fault::Pause { .. }
+            | Fault::PauseSystem { .. }
             | Fault::DiskFailSync { .. }
             | Fault::DiskLie { .. }
             | Fault::DiskIoError { .. }

@@ -30,6 +30,7 @@ pub(super) fn fault_keys(fault: &Fault) -> Vec<String> {
         }
         Fault::PowerLoss { system }
         | Fault::PowerOn { system }
+        | Fault::PauseSystem { system }
         | Fault::DiskStuck { system }
         | Fault::DiskFull { system }
         | Fault::DnsLost { system } => vec![key("system", system)],

@@ -86,6 +86,7 @@ impl Lowering<'_> {
             "restart" => Fault::Restart {
                 instance: instance()?,
             },
+            "pause" if f.system.is_some() => Fault::PauseSystem { system: system()? },
             "pause" => Fault::Pause {
                 instance: instance()?,
             },
@@ -195,6 +196,7 @@ impl Lowering<'_> {
             "tamper" | "replay" | "truncate" | "reorder" | "drop_bytes" => {
                 &["from", "to", "port", "endpoint_of", "count"]
             }
+            "pause" if f.system.is_some() => &["system"],
             "kill" | "restart" | "pause" => &["instance"],
             "clock_step" => &["system", "by"],
             "disk_slow" => &["system", "latency"],

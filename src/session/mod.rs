@@ -19,7 +19,7 @@
 //!
 //! Any of them but PENDING_FAILOVER becomes SUSPENDED by SUSPEND or a forced service, and stays so, connected or not, until
 //! RESUME leads to SYNCHRONIZING. With SAFETY OFF the session never leaves SYNCHRONIZING for SYNCHRONIZED, and the gate is
-//! open for good. The whole table is a snapshot of `tests/transitions.rs`.
+//! open for good. The whole table is a snapshot of `tests/transitions.rs`; `tests/turns.rs` plays its rows.
 //!
 //! **Greeting** (`greeting`). When the link comes up each side sends `Hello`; one of two crossing ones yields and answers
 //! the other, so that both read the same pair. The higher role sequence wins. A side that has to change its role or

@@ -13,3 +13,4 @@ mod redo_queue;
 mod schedule;
 mod suspension;
 mod transitions;
+mod turns;

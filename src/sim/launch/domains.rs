@@ -13,8 +13,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng;
 
 use crate::domain::{
-    AccountName, Controller, Directory, DirectoryError, FrameReader, LogonSession, ServiceAccount,
-    encode_frame,
+    Account, AccountName, Controller, Directory, DirectoryError, FrameReader, LogonSession, ServiceAccount,
+    Sid, encode_frame,
 };
 use crate::driver::clock::Clock;
 use crate::driver::entropy::Entropy;
@@ -23,7 +23,7 @@ use crate::endpoint::auth::service_principal_name;
 use crate::instance::Service;
 use crate::sim::fault::Fault;
 use crate::sim::kernel::{Kernel, Seams};
-use crate::sim::topology::{CONTROLLER_PORT, InstanceSpec, Topology};
+use crate::sim::topology::{AccountSpec, CONTROLLER_PORT, InstanceSpec, Topology};
 use crate::sim::world::{ProcessId, Streams};
 use crate::types::{InstanceName, WallTime};
 
@@ -33,6 +33,8 @@ const CHANGED_PASSWORD: &str = "changed meanwhile";
 /// The domains of one run.
 pub(super) struct Domains {
     shared: Rc<Shared>,
+    /// Who the declared user accounts are, in the order of their declaration; their names may change.
+    users: Vec<Option<Sid>>,
     /// By name of the domain.
     controllers: BTreeMap<String, Host>,
 }
@@ -116,8 +118,16 @@ impl Domains {
     /// # Errors
     /// If two of their entries contradict each other.
     pub(super) fn new(topology: &Topology, streams: &Streams) -> Result<Self, DirectoryError> {
+        let directory = directory(topology, streams.seed("domains"))?;
+        let known = &directory;
+        let users = topology.domains.iter().flat_map(|domain| {
+            let name = |user: &AccountSpec| AccountName::new(&domain.name, &user.name);
+            let sid = move |user| known.account(&name(user)).map(Account::sid);
+            domain.accounts.iter().map(sid)
+        });
+        let users = users.collect();
         let shared = Shared {
-            directory: RefCell::new(directory(topology, streams.seed("domains"))?),
+            directory: RefCell::new(directory),
             changes: RefCell::default(),
             next: Cell::new(0),
         };
@@ -131,6 +141,7 @@ impl Domains {
         });
         Ok(Domains {
             shared: Rc::new(shared),
+            users,
             controllers: controllers.collect(),
         })
     }
@@ -163,18 +174,12 @@ impl Domains {
     /// The topology with the names that its accounts have now, for a service that is started.
     pub(super) fn name_accounts(&self, topology: &Topology) -> Topology {
         let mut topology = topology.clone();
-        let Ok(declared) = directory(&topology, [0; 32]) else {
-            return topology;
-        };
         let directory = self.shared.directory.borrow();
-        for domain in &mut topology.domains {
-            for user in &mut domain.accounts {
-                let known = declared.account(&AccountName::new(&domain.name, &user.name));
-                let now = known.and_then(|account| directory.account_by_sid(account.sid()));
-                user.renamed = now
-                    .map(|account| account.name().name().to_owned())
-                    .filter(|name| *name != user.name);
-            }
+        let declared = topology.domains.iter_mut().flat_map(|d| &mut d.accounts);
+        for (user, sid) in declared.zip(&self.users) {
+            let now = sid.and_then(|sid| directory.account_by_sid(sid));
+            let now = now.map(|account| account.name().name());
+            user.renamed = now.filter(|name| *name != user.name).map(str::to_owned);
         }
         topology
     }

@@ -325,6 +325,9 @@ impl Connection {
                 (Login::WaitArbitration(wait), ArbitrationVerdict::LostToOlder) if wait.awaits_verdict() => {
                     self.fail(LoginError::LostToOlder);
                 }
+                (Login::WaitArbitration(wait), ArbitrationVerdict::NameTaken) if wait.awaits_verdict() => {
+                    self.fail(LoginError::NameTaken);
+                }
                 (login, _) => self.phase = Phase::Login(Box::new(login)),
             },
             phase => self.phase = phase,

@@ -112,6 +112,9 @@ pub enum LoginError {
     NotSealed,
     #[error("a previous connection with the same peer is used")]
     LostToOlder,
+    /// The peer says it is an instance that comes, or came, under another login.
+    #[error("the instance the peer says it is has another login")]
+    NameTaken,
     #[error("a newer connection with the same peer is used")]
     LostToNewer,
     #[error("not complete within {0} s")]
@@ -176,6 +179,7 @@ impl LoginError {
             },
             LoginError::Exchange(_) => 93,
             LoginError::Confirmation => 94,
+            LoginError::NameTaken => 2,
             LoginError::Decode(error) => error.state(),
             LoginError::NotStarted
             | LoginError::NoLogin { .. }
@@ -223,7 +227,7 @@ impl LoginError {
             LoginError::ConfirmStatus(status) => msg::CONFIRM_STATUS.with(&[&format!("{status:#010x}")]),
             LoginError::SealBroken => msg::SIGNATURE_INVALID.error(),
             LoginError::NotSealed => msg::NOT_ENCRYPTED_AS_CONFIGURED.error(),
-            LoginError::LostToOlder => msg::ARBITRATION_NEW_LOST.error(),
+            LoginError::LostToOlder | LoginError::NameTaken => msg::ARBITRATION_NEW_LOST.error(),
             LoginError::LostToNewer => msg::ARBITRATION_OLD_LOST.error(),
             LoginError::TimedOut(seconds) => msg::LOGIN_TIMED_OUT.with(&[seconds]),
             LoginError::StreamEnded(_) => msg::HANDSHAKE_NOT_SENT.error(),
@@ -255,9 +259,10 @@ impl LoginError {
             | LoginError::KeyShare
             | LoginError::ConfirmStatus(_)
             | LoginError::Confirmation => AuditSubclass::AuthenticationFailure,
-            LoginError::PeerCertificate(_) | LoginError::NoLogin { .. } | LoginError::NoConnect { .. } => {
-                AuditSubclass::AuthorizationFailure
-            }
+            LoginError::PeerCertificate(_)
+            | LoginError::NoLogin { .. }
+            | LoginError::NoConnect { .. }
+            | LoginError::NameTaken => AuditSubclass::AuthorizationFailure,
         }
     }
 

@@ -1,8 +1,8 @@
 //! Which connection is used, and who may come under which name: arbitration at the end of a login.
 //!
 //! Who a peer *is*, its login, was proved by then; which instance it is, is only its word. So whoever claims the id of an
-//! instance that is connected under another login, or that a session knows under another, is refused (28032), and the log
-//! names its login (28048). Of two connections that this instance initiated to one peer the first is used for both
+//! instance that is connected under another login, or that a session knows under another, is refused (28032). The log names
+//! its login (28048), and the audit has it as a failed authorization. Of two connections that this instance initiated to one peer the first is used for both
 //! addresses. Source: documented for the messages; ours for who loses.
 
 use super::Instance;
@@ -23,21 +23,16 @@ impl Instance {
         let side = online.connection.side();
         let is_self = peer.arbitration_id == self.catalog.identity.arbitration_id;
         let is_taken = self.is_name_taken(side, &peer);
-        if is_taken {
-            let error = msg::ARBITRATION_NEW_LOST.error();
-            let quoted = format!("Error {}, State {}: {}", error.number, error.state, error.text);
-            let far = online.connection.far_address().to_owned();
-            self.log_error(&msg::LOGIN_FAILED_USER.with(&[&peer.principal, &quoted, &far]));
-        }
         let refused = is_self || is_taken;
         let first = (side == Side::Initiator && !refused)
             .then(|| self.initiated_before(id, &peer))
             .flatten();
         // Sharing first: the end of this connection must not look like a failed attempt to reach its address.
         let shared = first.filter(|first| self.endpoint.peers.share(id, *first));
-        let verdict = match refused || shared.is_some() {
-            true => ArbitrationVerdict::LostToOlder,
-            false => ArbitrationVerdict::Keep,
+        let verdict = match (is_taken, is_self || shared.is_some()) {
+            (true, _) => ArbitrationVerdict::NameTaken,
+            (false, true) => ArbitrationVerdict::LostToOlder,
+            (false, false) => ArbitrationVerdict::Keep,
         };
         if let Some(online) = self.endpoint.connections.get_mut(&id) {
             online.kept = (verdict == ArbitrationVerdict::Keep).then_some(peer);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mirrorlab::endpoint::config::{Algorithms, Encryption};
 use mirrorlab::endpoint::connection::Connection;
-use mirrorlab::types::{DatabaseName, Guid, Now, PartnerRole, Safety};
+use mirrorlab::types::{DatabaseName, Guid, Now, PartnerRole, Safety, Value};
 use mirrorlab::wire::frame::{FrameHeader, FrameType, put_frame};
 use mirrorlab::wire::mirroring::{Body, Message, WitnessAttach};
 use rand_chacha::ChaCha8Rng;
@@ -185,6 +185,17 @@ fn a_peer_with_another_login_cannot_take_a_partners_name() {
         let report = rig.attack(foe, Plan::honest()).await;
         assert!(!report.was_online, "{report:?}");
         rig.assert_named(since, &report, 28032);
+        let refused = "SELECT EventClass, subclass_name, SessionLoginName FROM sys.fn_trace_gettable(DEFAULT, DEFAULT) \
+                       WHERE Error = 28032 AND EventClass BETWEEN 151 AND 154 ORDER BY EventSequence";
+        let text = |text: &str| Value::Text(text.into());
+        assert_eq!(
+            rig.must("beta", refused).await,
+            [
+                [Value::Int(154), text("Authorization Failure"), text("stolen")],
+                [Value::Int(151), text("Closing"), Value::Null],
+                [Value::Int(151), text("Closed"), Value::Null],
+            ]
+        );
         assert_eq!(
             rig.log("alpha", since),
             Vec::<String>::new(),

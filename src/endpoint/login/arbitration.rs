@@ -129,6 +129,8 @@ pub enum ArbitrationVerdict {
     Keep,
     /// A previous connection with the same peer will be used (28032).
     LostToOlder,
+    /// The instance that the peer says it is comes, or came, under another login (28032, and the logs say so).
+    NameTaken,
 }
 
 fn role(code: u8) -> Result<EndpointRole, LoginError> {

@@ -48,8 +48,10 @@ manual! {
         states [66 "this side cannot carry out Windows authentication", 67 "the peer could not carry out the method",
          68 "Windows authentication failed on this side; its code and reason are quoted"];
     28032 Documented [Initiator, Acceptor]
-        "Two connections of one direction joined the same peer; the older one stays and this one ends."
-        [];
+        "Two connections of one direction joined the same peer; the older one stays and this one ends. Or the peer says it is an instance that comes, or came, under another login."
+        ["State 1 asks for nothing.",
+         "State 2: look who logs in under the name that 28048 gives; a partner whose login was changed is let in once its old login is disabled or dropped, or lacks CONNECT."]
+        states [1 "another connection with the peer is used", 2 "the instance that the peer says it is has another login"];
     28033 Documented [Initiator, Acceptor]
         "Two connections of one direction joined the same peer; a newer one replaced this one."
         [];

@@ -192,6 +192,15 @@ const REFUSALS: &[Refusal] = {
             pair.run(|_, _, bytes| bytes);
             pair
         }),
+        refusal(28032, 2, Acceptor, Authorization, || {
+            let mut pair = Pair::new(endpoints());
+            pair.initiator.on_connected(pair.now);
+            pair.until_arbitration();
+            pair.acceptor
+                .resolve_arbitration(pair.now, ArbitrationVerdict::NameTaken);
+            pair.run(|_, _, bytes| bytes);
+            pair
+        }),
         refusal(28033, 1, Acceptor, Order, || {
             let mut pair = Pair::new(endpoints());
             pair.acceptor.lose_arbitration(pair.now);

@@ -291,7 +291,14 @@ impl Connection {
     /// The stream ended from outside.
     pub fn on_closed(&mut self, _now: Now, by: ClosedBy) {
         match self.phase {
-            Phase::Connecting(_) | Phase::Login(_) => self.fail(LoginError::StreamEnded(by)),
+            Phase::Connecting(_) => self.fail(LoginError::StreamEnded(by)),
+            Phase::Login(ref login) => {
+                let unused = matches!(&**login, Login::WaitArbitration(wait) if wait.is_initiators_choice());
+                self.fail(match unused && by == ClosedBy::Peer {
+                    true => LoginError::NotUsed,
+                    false => LoginError::StreamEnded(by),
+                });
+            }
             Phase::Online(_) => self.finish(by, None),
             Phase::Over => {}
         }
@@ -819,7 +826,7 @@ const fn is_silent_or_refusing(state: EndpointState) -> bool {
 const fn is_routine(reason: &LoginError) -> bool {
     matches!(
         reason,
-        LoginError::LostToOlder | LoginError::LostToNewer | LoginError::Withdrawn(_)
+        LoginError::LostToOlder | LoginError::LostToNewer | LoginError::NotUsed | LoginError::Withdrawn(_)
     )
 }
 

@@ -121,6 +121,9 @@ pub enum LoginError {
     TimedOut(u64),
     #[error("the stream ended")]
     StreamEnded(ClosedBy),
+    /// The initiator has heard who the acceptor is, and does not use the connection.
+    #[error("the initiator does not use the connection")]
+    NotUsed,
     /// The owner ended the connection during the login.
     #[error("{0}")]
     Withdrawn(SqlError),
@@ -179,7 +182,7 @@ impl LoginError {
             },
             LoginError::Exchange(_) => 93,
             LoginError::Confirmation => 94,
-            LoginError::NameTaken => 2,
+            LoginError::NameTaken | LoginError::NotUsed => 2,
             LoginError::Decode(error) => error.state(),
             LoginError::NotStarted
             | LoginError::NoLogin { .. }
@@ -230,7 +233,7 @@ impl LoginError {
             LoginError::LostToOlder | LoginError::NameTaken => msg::ARBITRATION_NEW_LOST.error(),
             LoginError::LostToNewer => msg::ARBITRATION_OLD_LOST.error(),
             LoginError::TimedOut(seconds) => msg::LOGIN_TIMED_OUT.with(&[seconds]),
-            LoginError::StreamEnded(_) => msg::HANDSHAKE_NOT_SENT.error(),
+            LoginError::StreamEnded(_) | LoginError::NotUsed => msg::HANDSHAKE_NOT_SENT.error(),
             LoginError::Withdrawn(error) => error.clone(),
         }
     }
@@ -248,6 +251,7 @@ impl LoginError {
             | LoginError::LostToNewer
             | LoginError::TimedOut(_)
             | LoginError::StreamEnded(_)
+            | LoginError::NotUsed
             | LoginError::Windows(WindowsFailure::WrongDirection)
             | LoginError::Withdrawn(_) => AuditSubclass::LoginProtocolError,
             LoginError::Windows(_)
@@ -296,6 +300,7 @@ impl LoginError {
     pub const fn closed_by(&self) -> ClosedBy {
         match self {
             LoginError::StreamEnded(by) => *by,
+            LoginError::NotUsed => ClosedBy::Peer,
             LoginError::TimedOut(_) => ClosedBy::Timeout,
             _ => ClosedBy::Local,
         }

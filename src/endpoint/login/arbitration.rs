@@ -54,6 +54,11 @@ impl WaitArbitration {
         self.peer.is_some() && !self.is_kept
     }
 
+    /// Whether it is left to the initiator which of its connections it uses.
+    pub fn is_initiators_choice(&self) -> bool {
+        self.common.side == Side::Acceptor && self.peer.is_some() && !self.peer_keeps
+    }
+
     /// This instance will use the connection.
     pub fn keep(mut self, out: &mut Vec<Action>) -> Next {
         out.push(Action::Send(LoginMessage::ArbitrationResponse));

@@ -32,7 +32,8 @@ manual! {
     28028 Documented [Initiator, Acceptor]
         "The peer ended the connection in the middle of the handshake. It has refused this side, restarted, or is another program."
         ["Look at the error log of the other side: the reason stands there and nowhere else.",
-         "There it is 28047 or 28048 with the reason quoted, or 9666."];
+         "There it is 28047 or 28048 with the reason quoted, or 9666."]
+        states [1 "the stream ended during the login", 2 "the initiator uses another connection with this side; only in the trace"];
     28029 Documented [Initiator, Acceptor]
         "A message is well formed and out of turn for this state of the login."
         ["Look whose program is at the other end: another version, or a foreign one.", "Expect it of an attack or a test."];

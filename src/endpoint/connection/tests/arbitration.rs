@@ -30,6 +30,10 @@ fn arbitration_closes_the_new_or_the_old() {
     assert!(asked);
     assert_eq!(pair.error(Side::Initiator), 28032);
     assert!(pair.log(Side::Initiator).is_empty(), "nothing is wrong");
+    pair.acceptor.on_closed(now, ClosedBy::Peer);
+    pair.run(|_, _, bytes| bytes);
+    assert_eq!(pair.error(Side::Acceptor), 28028, "the initiator uses another");
+    assert!(pair.log(Side::Acceptor).is_empty(), "nothing is wrong");
 
     let mut pair = Pair::connected(endpoints());
     pair.acceptor.lose_arbitration(now);

@@ -171,6 +171,14 @@ const REFUSALS: &[Refusal] = {
             Pair::connected(with_encryption(Encryption::Disabled, Encryption::default()))
         }),
         refusal(28028, 1, Initiator, Order, || changed(|_, b| b.trusted.clear())),
+        refusal(28028, 2, Acceptor, Order, || {
+            let mut pair = Pair::new(endpoints());
+            pair.initiator.on_connected(pair.now);
+            pair.until_arbitration();
+            pair.acceptor.on_closed(pair.now, ClosedBy::Peer);
+            pair.run(|_, _, bytes| bytes);
+            pair
+        }),
         refusal(28029, 1, Acceptor, Order, || {
             acceptor_gets(&frame(FrameType::REJECT, &[]))
         }),

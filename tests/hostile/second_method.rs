@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use mirrorlab::driver::clock::Clock;
-use mirrorlab::driver::net::{Net, NetListener, NetRead, NetStream, NetWrite};
-use mirrorlab::sim::stage::Stage;
-use mirrorlab::types::InstanceName;
+use mirrorlab::driver::net::{NetRead, NetWrite};
+use mirrorlab::sim::world::{SimClock, SimRead, SimWrite};
 use mirrorlab::wire::frame::{FrameDecoder, FrameType, LOGIN_PAYLOAD_BYTES_MAX, Protocol, put_frame};
 use mirrorlab::wire::login::{AlgorithmCode, AuthMethod, CONFIRMED, LevelCode, LoginMessage, Offer};
 
+use crate::callees::{answer_calls, assert_none_open, calls, lay_bait};
 use crate::foe::Plan;
-use crate::rig::{ENDPOINT, Rig, with_pair};
+use crate::rig::{Rig, with_pair};
 
 /// The attacker's messages: the offer, the refusal of the first method, and what comes then.
 const REFUSAL: usize = 1;
@@ -109,70 +109,53 @@ enum Answer {
     Message(fn() -> LoginMessage),
 }
 
-/// Answers calls with an offer of both methods, and what the caller says then with `answer`.
-fn answer_calls(rig: &Rig, on: &str, answer: Answer) {
-    let system = rig.world.find_system(on).expect("his");
-    rig.world
-        .spawn(system, "callee", move |env| async move {
-            let listener = env.net.listen(None, ENDPOINT).await.expect("free");
-            while let Ok((caller, _)) = listener.accept().await {
-                let (mut read, mut write) = caller.into_split();
-                let clock = env.clock.clone();
-                env.spawn_local(async move {
-                    let mut decoder = FrameDecoder::new(Protocol::Mirroring, LOGIN_PAYLOAD_BYTES_MAX);
-                    let (mut buffer, mut heard) = (vec![0; 4096], Vec::new());
-                    while heard.last() != Some(&FrameType::REJECT) {
-                        while let Some((header, _)) = decoder.next_frame().expect("an honest caller") {
-                            heard.push(header.kind);
-                            if header.kind == FrameType::NEGOTIATE_OFFER {
-                                let offer = Offer {
-                                    methods: vec![AuthMethod::CERTIFICATE, AuthMethod::NTLM],
-                                    level: LevelCode::REQUIRED,
-                                    algorithms: vec![AlgorithmCode::AES],
-                                };
-                                let mut bytes = Protocol::Mirroring.preamble().to_vec();
-                                bytes.extend(frame(0, &LoginMessage::Answer(offer)));
-                                drop(write.write_all(&bytes).await);
-                            }
-                        }
-                        if heard.last() == Some(&FrameType::REJECT) {
-                            break;
-                        }
-                        match read.read(&mut buffer).await {
-                            Ok(n @ 1..) => decoder.push(&buffer[..n]),
-                            Ok(0) | Err(_) => return,
-                        }
-                    }
-                    match answer {
-                        Answer::Nothing => {}
-                        Answer::Message(make) => drop(write.write_all(&frame(1, &make())).await),
-                        Answer::Confirmations => {
-                            for number in 1.. {
-                                let confirm = frame(number, &LoginMessage::Confirm(CONFIRMED));
-                                if write.write_all(&confirm).await.is_err() {
-                                    return;
-                                }
-                                let next = clock.now().at + Duration::from_millis(100);
-                                clock.sleep_until(next).await;
-                            }
-                        }
-                    }
-                    while let Ok(1..) = read.read(&mut buffer).await {}
-                });
+/// Answers a call with an offer of both methods, and what the caller says then with `answer`.
+async fn refuse_the_first(answer: Answer, mut read: SimRead, mut write: SimWrite, clock: SimClock) {
+    let mut decoder = FrameDecoder::new(Protocol::Mirroring, LOGIN_PAYLOAD_BYTES_MAX);
+    let (mut buffer, mut heard) = (vec![0; 4096], Vec::new());
+    while heard.last() != Some(&FrameType::REJECT) {
+        while let Some((header, _)) = decoder.next_frame().expect("an honest caller") {
+            heard.push(header.kind);
+            if header.kind == FrameType::NEGOTIATE_OFFER {
+                let offer = Offer {
+                    methods: vec![AuthMethod::CERTIFICATE, AuthMethod::NTLM],
+                    level: LevelCode::REQUIRED,
+                    algorithms: vec![AlgorithmCode::AES],
+                };
+                let mut bytes = Protocol::Mirroring.preamble().to_vec();
+                bytes.extend(frame(0, &LoginMessage::Answer(offer)));
+                drop(write.write_all(&bytes).await);
             }
-        })
-        .expect("its system is up");
+        }
+        if heard.last() == Some(&FrameType::REJECT) {
+            break;
+        }
+        match read.read(&mut buffer).await {
+            Ok(n @ 1..) => decoder.push(&buffer[..n]),
+            Ok(0) | Err(_) => return,
+        }
+    }
+    match answer {
+        Answer::Nothing => {}
+        Answer::Message(make) => drop(write.write_all(&frame(1, &make())).await),
+        Answer::Confirmations => {
+            for number in 1.. {
+                let confirm = frame(number, &LoginMessage::Confirm(CONFIRMED));
+                if write.write_all(&confirm).await.is_err() {
+                    return;
+                }
+                let next = clock.now().at + Duration::from_millis(100);
+                clock.sleep_until(next).await;
+            }
+        }
+    }
+    while let Ok(1..) = read.read(&mut buffer).await {}
 }
 
 #[test]
 fn a_caller_that_waits_for_the_refusal_of_its_first_method_is_not_held() {
     with_two_methods("alpha", async |rig| {
-        rig.must("alpha", "CREATE DATABASE Bait;").await;
-        rig.must(
-            "alpha",
-            r"BACKUP DATABASE Bait TO DISK = 'C:\backup\Bait.bak'; BACKUP LOG Bait TO DISK = 'C:\backup\Bait.trn';",
-        )
-        .await;
+        lay_bait(rig).await;
         rig.must("alpha", "ALTER MASTER KEY DROP ENCRYPTION BY SERVICE MASTER KEY;")
             .await;
         // Who only waits names what is wrong with itself, and ends with the statement that wanted the partner.
@@ -187,18 +170,16 @@ fn a_caller_that_waits_for_the_refusal_of_its_first_method_is_not_held() {
             ),
         ];
         for (foe, answer, number) in cases {
-            answer_calls(rig, foe, answer);
+            answer_calls(rig, foe, move |read, write, clock| {
+                refuse_the_first(answer, read, write, clock)
+            });
             let since = rig.world.now();
-            let sql = format!("ALTER DATABASE Bait SET PARTNER = 'TCP://{foe}.lab.example:7022';");
-            let (replies, lost) = rig.stage.batches(&InstanceName::new("alpha"), &[sql]).await;
-            assert_eq!(lost, None);
-            assert_eq!(replies[0].error().map(|e| e.number), Some(1418), "{foe}");
+            calls(rig, foe).await;
             rig.pass(Duration::from_secs(21)).await;
             let lines = rig.log("alpha", since);
             let ended = |l: &String| l.contains(foe) && l.contains(&format!("Error: {number},"));
             assert!(lines.iter().any(ended), "{foe}: {lines:?}");
-            let open = "SELECT COUNT(*) FROM sys.dm_db_mirroring_connections WHERE login_state <> 12";
-            assert_eq!(rig.number("alpha", open).await, 0, "{foe}");
+            assert_none_open(rig, foe).await;
             rig.assert_served().await;
         }
     });

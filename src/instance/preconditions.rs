@@ -65,7 +65,10 @@ impl Instance {
             return Err(msg::BULK_LOGGED_CHANGES.with(&[name]));
         }
         if !self.is_endpoint_started() || !self.may_be_partner() {
-            self.log_error(&msg::TRANSPORT_DISABLED.error());
+            self.log_error(&match self.catalog.endpoint() {
+                Some(_) => msg::TRANSPORT_DISABLED.error(),
+                None => msg::ENDPOINT_NOT_CONFIGURED.error(),
+            });
             return Err(msg::PARTNER_NOT_FOUND.with(&[address]));
         }
         Ok(())

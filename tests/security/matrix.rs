@@ -5,11 +5,12 @@ use std::path::Path;
 const PAGE: &str = include_str!("../../docs/symptoms.md");
 
 /// The faults of the reference, as the page calls them.
-const FAULTS: [&str; 21] = [
+const FAULTS: [&str; 23] = [
     "no endpoint on acceptor",
     "acceptor STOPPED",
     "acceptor DISABLED",
     "own endpoint not STARTED",
+    "no endpoint of one's own",
     "wrong port, foreign program",
     "DNS failure",
     "firewall drops",
@@ -23,6 +24,7 @@ const FAULTS: [&str; 21] = [
     "own certificate expired",
     "master key cannot open",
     "wrong ROLE (witness)",
+    "wrong ROLE (partner)",
     "bad URL syntax",
     "partner = self",
     "port busy at start",

@@ -94,6 +94,22 @@ fn own_endpoint_not_started() {
 }
 
 #[test]
+fn no_endpoint_of_ones_own() {
+    with_rig("pair", "", async |rig| {
+        rig.must("beta", "DROP ENDPOINT Mirroring;").await;
+        let query = "SELECT DISTINCT subclass_name FROM sys.fn_trace_gettable(DEFAULT, DEFAULT) \
+                     WHERE EventClass = 151 AND Error = 28080 ORDER BY subclass_name";
+        let ends = ["Closed", "Closing"].map(|end| vec![Value::from(end)]);
+        assert_eq!(rig.rows("beta", query).await, ends, "what was up");
+    });
+    before_the_session(async |rig| {
+        rig.must("alpha", "DROP ENDPOINT Mirroring;").await;
+        rig.is_not_found(&set_partner("beta"), (28080, "")).await;
+        assert!(!rig.says("alpha", 1486, ""), "there is none to be disabled");
+    });
+}
+
+#[test]
 fn wrong_port_with_a_foreign_program() {
     before_the_session(async |rig| {
         rig.put_web_server("beta", 8080);

@@ -139,9 +139,10 @@ manual! {
     28079 Documented [Initiator, Acceptor]
         "A token of Windows authentication came from the side that should not send one."
         ["Look whose program is at the other end: it may send back what it was sent."];
-    28080 Documented [Statement, Instance]
+    28080 Documented [Instance]
         "The instance has no database mirroring endpoint."
-        ["CREATE ENDPOINT on this instance; mirroring needs one on every partner and on the witness.", "A caller is refused by the operating system meanwhile: 9754."];
+        ["CREATE ENDPOINT on this instance; mirroring needs one on every partner and on the witness.", "A caller is refused by the operating system meanwhile: 9754.",
+         "It is in the log where SET PARTNER needs an endpoint, and in the trace for the connections of one that is dropped."];
     28081 Documented [Initiator, Acceptor]
         "Sending a message of the handshake ended in an unexpected status."
         ["Look at the network."]

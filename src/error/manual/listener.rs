@@ -8,8 +8,9 @@ manual! {
         []
         not_raised 10 false "It always is.";
     1486 Documented [Statement, Instance]
-        "The instance's own endpoint is not STARTED, so it neither listens for partners nor calls them."
-        ["Look at state_desc in sys.database_mirroring_endpoints.", "ALTER ENDPOINT with STATE = STARTED."];
+        "The instance's own endpoint is not STARTED, or its ROLE is WITNESS, so it neither listens for partners nor calls them."
+        ["Look at state_desc and role_desc in sys.database_mirroring_endpoints.",
+         "ALTER ENDPOINT with STATE = STARTED, or with ROLE = PARTNER or ALL."];
     1489 Documented [Instance]
         "Database mirroring was disabled on this instance by an error."
         ["Look at the log."]

@@ -36,7 +36,7 @@ const ELSEWHERE: &[(u32, &str)] = &[
     ),
     (28190, "scenario security/windows_local_system"),
     (28191, "scenario security/windows_network_service"),
-    (28080, "instance::ddl::tests: SET PARTNER without an endpoint"),
+    (28080, "tests/security/symptoms.rs: no_endpoint_of_ones_own"),
 ];
 
 fn changed(change: impl FnOnce(&mut LocalEndpoint, &mut LocalEndpoint)) -> Pair {

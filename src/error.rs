@@ -298,6 +298,8 @@ catalogue! {
     HANDSHAKE_VERIFICATION = 28038, 10, false, "The two sides did not see the same handshake.";
     NOT_THE_PACKAGE = 28039, 10, false, "A token of Windows authentication is not of the package that was agreed.";
     CORRUPT_MESSAGE = 28040, 10, false, "A message with a damaged header came in ({0}).";
+    CORRUPT_ARBITRATION_REQUEST = 28042, 16, false, "A request of the arbitration came in that cannot be read ({0}).";
+    CORRUPT_ARBITRATION_RESPONSE = 28043, 16, false, "An answer of the arbitration came in that cannot be read ({0}).";
     NOT_ENCRYPTED_AS_CONFIGURED = 28044, 16, false, "A message came in that is not encrypted and signed as was agreed.";
     CERTIFICATE_DIFFERS = 28045, 10, false, "The peer's certificate is another than the one in master of the same issuer and serial number.";
     LOGIN_SUCCEEDED = 28046, 10, true, "Login to Database Mirroring: '{0}' by {1}. [CLIENT: {2}]";

@@ -155,7 +155,7 @@ impl LoginError {
 
     /// Tells places apart that raise one number; the manual lists them. Source: third-party where people report a
     /// state of real servers (21, 22, 66, 67, 84, 85, 88, 89), otherwise ours.
-    pub const fn state(&self) -> u8 {
+    pub fn state(&self) -> u8 {
         match self {
             LoginError::Incompatible { what, .. } => match what {
                 Incompatible::Authentication => 21,

@@ -74,6 +74,10 @@ impl fmt::Display for Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FrameType(pub u8);
 
+/// The two messages that have numbers of their own where they cannot be read.
+pub(crate) const ARBITRATION_REQUEST: &str = "arbitration request";
+pub(crate) const ARBITRATION_RESPONSE: &str = "arbitration response";
+
 impl FrameType {
     pub const NEGOTIATE_OFFER: FrameType = FrameType(1);
     pub const NEGOTIATE_ANSWER: FrameType = FrameType(2);
@@ -100,8 +104,8 @@ impl FrameType {
             FrameType::REJECT => "reject",
             FrameType::VALIDATION => "validation",
             FrameType::ACCEPTED => "accepted",
-            FrameType::ARBITRATION_REQUEST => "arbitration request",
-            FrameType::ARBITRATION_RESPONSE => "arbitration response",
+            FrameType::ARBITRATION_REQUEST => ARBITRATION_REQUEST,
+            FrameType::ARBITRATION_RESPONSE => ARBITRATION_RESPONSE,
             FrameType::CONFIRM => "confirm",
             FrameType::PING => "ping",
             FrameType::SESSION => "session message",
@@ -154,22 +158,34 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// 9757 where the peer is no peer, 28040 where its bytes are damaged.
     /// Tells places apart that raise one number; the manual lists them. Source: ours.
-    pub const fn state(&self) -> u8 {
+    pub fn state(&self) -> u8 {
         match self {
             DecodeError::Foreign { .. } | DecodeError::TooLong { .. } => 1,
             DecodeError::Version(_) | DecodeError::Flags(_) => 2,
             DecodeError::Sequence { .. } => 3,
             DecodeError::Checksum { .. } => 4,
+            DecodeError::Malformed {
+                message: ARBITRATION_REQUEST | ARBITRATION_RESPONSE,
+                ..
+            } => 1,
             DecodeError::Malformed { .. } => 5,
             DecodeError::Unexpected(_) => 6,
         }
     }
 
+    /// 9757 where the peer is no peer, 28042 and 28043 for the arbitration, 28040 for whatever else is damaged.
     pub fn to_sql(&self) -> SqlError {
         match self {
             DecodeError::Foreign { .. } | DecodeError::Version(_) => msg::PROTOCOL_ERROR.with(&[self]),
+            DecodeError::Malformed {
+                message: ARBITRATION_REQUEST,
+                reason,
+            } => msg::CORRUPT_ARBITRATION_REQUEST.with(&[reason]),
+            DecodeError::Malformed {
+                message: ARBITRATION_RESPONSE,
+                reason,
+            } => msg::CORRUPT_ARBITRATION_RESPONSE.with(&[reason]),
             DecodeError::TooLong { .. }
             | DecodeError::Flags(_)
             | DecodeError::Sequence { .. }

@@ -8,7 +8,7 @@ use std::fmt;
 use crate::types::{Guid, ServerAddress};
 
 use super::codec::{Reader, put_bytes, put_string};
-use super::frame::{DecodeError, FrameType};
+use super::frame::{ARBITRATION_REQUEST, ARBITRATION_RESPONSE, DecodeError, FrameType};
 
 /// Longest list of methods or algorithms in an offer.
 pub const LIST_MAX: usize = 8;
@@ -177,11 +177,11 @@ impl LoginMessage {
                 (LoginMessage::Accepted(r.array()?), r)
             }
             FrameType::ARBITRATION_REQUEST => {
-                let mut r = reader("arbitration request");
+                let mut r = reader(ARBITRATION_REQUEST);
                 (LoginMessage::ArbitrationRequest(read_arbitration(&mut r)?), r)
             }
             FrameType::ARBITRATION_RESPONSE => {
-                (LoginMessage::ArbitrationResponse, reader("arbitration response"))
+                (LoginMessage::ArbitrationResponse, reader(ARBITRATION_RESPONSE))
             }
             other => return Err(DecodeError::Unexpected(other)),
         };
@@ -223,7 +223,7 @@ fn read_arbitration(r: &mut Reader<'_>) -> Result<Arbitration, DecodeError> {
     let address = match r.string(NAME_BYTES_MAX)? {
         text if text.is_empty() => None,
         text => Some(text.parse().map_err(|_| DecodeError::Malformed {
-            message: "arbitration request",
+            message: ARBITRATION_REQUEST,
             reason: "its address is not a server network address",
         })?),
     };

@@ -7,6 +7,7 @@ use crate::endpoint::error::LoginError;
 use crate::endpoint::local::Side;
 use crate::types::{EncryptionInUse, Guid, ServerAddress};
 use crate::wire::DecodeError;
+use crate::wire::frame::ARBITRATION_REQUEST;
 use crate::wire::login::{Arbitration, LoginMessage};
 
 /// Both: let in; waits for the peer's identity, this instance's verdict and the peer's.
@@ -144,7 +145,7 @@ fn role(code: u8) -> Result<EndpointRole, LoginError> {
         2 => Ok(EndpointRole::Witness),
         3 => Ok(EndpointRole::All),
         _ => Err(LoginError::Decode(DecodeError::Malformed {
-            message: "arbitration request",
+            message: ARBITRATION_REQUEST,
             reason: "its role is unknown",
         })),
     }

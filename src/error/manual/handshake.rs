@@ -95,13 +95,11 @@ manual! {
         ["Look who calls the port."]
         not_raised 16 false "Sealed messages have no such offset here.";
     28042 Documented [Initiator, Acceptor]
-        "A request of the arbitration is corrupt."
-        ["Look who calls the port."]
-        not_raised 16 false "Every message of the login that cannot be read is reported with 28040.";
+        "The peer had proved who it is, and the message that says which instance it is cannot be read."
+        ["Look whose program is at the other end, and whether somebody on the way changes what is not encrypted."];
     28043 Documented [Initiator, Acceptor]
-        "An answer of the arbitration is corrupt."
-        ["Look who calls the port."]
-        not_raised 16 false "Every message of the login that cannot be read is reported with 28040.";
+        "The peer had proved who it is, and the message that says that it uses the connection cannot be read."
+        ["Look whose program is at the other end, and whether somebody on the way changes what is not encrypted."];
     28044 Documented [Initiator, Acceptor]
         "A message came in clear where encryption was agreed, or the other way round."
         ["Somebody between the two changes what they send, or the peer does not keep to the protocol."];

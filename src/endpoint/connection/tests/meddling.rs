@@ -76,6 +76,46 @@ fn a_damaged_token_or_confirmation_ends_the_login() {
     }
 }
 
+/// In clear somebody on the way can bend what is said after the login was proved, too.
+#[test]
+fn an_arbitration_that_cannot_be_read_has_numbers_of_its_own() {
+    type Bend = fn(&mut Vec<u8>);
+    let bends: [(FrameType, Bend, u32); 5] = [
+        (FrameType::ARBITRATION_REQUEST, |p| p.truncate(9), 28042),
+        (FrameType::ARBITRATION_REQUEST, |p| p.push(0), 28042),
+        (FrameType::ARBITRATION_REQUEST, Vec::clear, 28042),
+        // The role follows the id and the name.
+        (
+            FrameType::ARBITRATION_REQUEST,
+            |p| {
+                let role = 16 + 2 + usize::from(p[17]);
+                p[role] = 9;
+            },
+            28042,
+        ),
+        (FrameType::ARBITRATION_RESPONSE, |p| p.push(0), 28043),
+    ];
+    for (kind, bend, number) in bends {
+        for (victim, other) in [
+            (Side::Initiator, Side::Acceptor),
+            (Side::Acceptor, Side::Initiator),
+        ] {
+            let mut pair = Pair::new(with_encryption(Encryption::Disabled, Encryption::Disabled));
+            pair.initiator.on_connected(pair.now);
+            pair.run(|side, _, bytes| match side == victim && bytes[4] == kind.0 {
+                true => rewrite(&bytes, bend),
+                false => bytes,
+            });
+            assert_eq!(pair.error(other), number, "{kind} of the {victim:?}");
+            assert_eq!(
+                pair.failure(other).subclass(),
+                AuditSubclass::MessageFormatError,
+                "{number}"
+            );
+        }
+    }
+}
+
 /// A share of the key agreement that yields a key anybody can guess.
 #[test]
 fn a_key_share_that_is_none_is_named() {

@@ -18,6 +18,14 @@ struct Refusal {
 /// Numbers of the handshake that are raised elsewhere, and where that is tested.
 const ELSEWHERE: &[(u32, &str)] = &[
     (28039, "windows: a_token_of_another_package_is_named"),
+    (
+        28042,
+        "meddling: an_arbitration_that_cannot_be_read_has_numbers_of_its_own",
+    ),
+    (
+        28043,
+        "meddling: an_arbitration_that_cannot_be_read_has_numbers_of_its_own",
+    ),
     (28046, "an_audit_is_complete"),
     (28047, "an_audit_is_complete"),
     (28048, "an_audit_is_complete"),

@@ -114,6 +114,7 @@ impl Instance {
             self.log_error(&msg::FIPS_MODE.error());
         }
         self.advise_on_account();
+        self.advise_on_role();
         self.register_spn(port);
         self.resume(&Wait::Listener);
     }

@@ -36,6 +36,15 @@ impl Instance {
         endpoint.is_some_and(|e| e.config.role.can_be_witness())
     }
 
+    /// Say that ROLE keeps sessions that are on record from being connected; nothing else would tell of it here.
+    pub(super) fn advise_on_role(&mut self) {
+        let is_partner = self.databases.values().any(Database::is_mirrored);
+        let is_witness = self.catalog.witnesses().next().is_some();
+        if is_partner && !self.may_be_partner() || is_witness && !self.may_be_witness() {
+            self.log_error(&msg::TRANSPORT_DISABLED.error());
+        }
+    }
+
     /// What can be said about `SET PARTNER = 'address'` without asking anybody.
     pub(super) fn check_set_partner(
         &mut self,

@@ -8,9 +8,9 @@ manual! {
         []
         not_raised 10 false "It always is.";
     1486 Documented [Statement, Instance]
-        "The instance's own endpoint is not STARTED, or its ROLE is WITNESS, so it neither listens for partners nor calls them."
+        "The instance's own endpoint is not STARTED, or its ROLE is WITNESS, so it neither listens for partners nor calls them; or sessions are on record that its ROLE does not allow."
         ["Look at state_desc and role_desc in sys.database_mirroring_endpoints.",
-         "ALTER ENDPOINT with STATE = STARTED, or with ROLE = PARTNER or ALL."];
+         "ALTER ENDPOINT with STATE = STARTED, or with a ROLE that fits: PARTNER or ALL for partners, WITNESS or ALL for a witness."];
     1489 Documented [Instance]
         "Database mirroring was disabled on this instance by an error."
         ["Look at the log."]

@@ -43,6 +43,7 @@ mod healthy_stays_connected;
 mod history;
 mod isolated_mirror_does_nothing;
 mod lasting_pairs;
+mod ledger;
 mod legal_transitions_only;
 mod linearizable;
 mod log_prefix;

@@ -360,7 +360,7 @@ catalogue! {
     PARTNER_IS_SELF = 1452, 16, false, "An instance cannot be its own partner.";
     PAGE_REPAIR_ATTEMPT = 1432, 10, false, "Page (1:{0}) of database \"{1}\" is damaged: the partner is asked for its copy.";
     PARTNER_ERROR = 1453, 17, true, "Instance '{0}', the other partner of database '{1}', met error {2} (state {3}, severity {4}): the session is suspended. Look at its log. A session suspended for a page resumes by itself once the page is repaired; otherwise mend the cause there, and RESUME.";
-    MIRROR_ERROR = 1454, 17, true, "Instance '{0}' met error {1} (state {2}, severity {3}) as a partner of database '{4}': the session is suspended. If a page cannot be read (824), the partner is asked for it, and the session resumes once it is here; otherwise mend the cause, and RESUME.";
+    MIRROR_ERROR = 1454, 17, true, "Instance '{0}' met error {1} (state {2}, severity {3}) as a partner of database '{4}': the session is suspended. If a page cannot be read (824, or 823 with error 23), the partner is asked for it, and the session resumes once it is here; otherwise mend the cause, and RESUME.";
     CANNOT_FORCE = 1455, 16, false, "Service of \"{0}\" cannot be forced in the state it is in.";
     REMOTE_MIRRORED_ELSEWHERE = 1460, 16, false, "The partner's copy of \"{0}\" waits for another partner: end that session there first.";
     EDITION_WITHOUT_MIRRORING = 1463, 16, false, "The edition of this instance can be no partner of a mirroring session.";

@@ -30,6 +30,26 @@ pub trait Disk: Clone + Debug + 'static {
     }
 }
 
+/// Why a read failed: the medium cannot give one of its sectors back. Anything else of the file can be read, and what is
+/// written there anew can be, too.
+///
+/// Source: documented, message 823: operating system error 23, "Data error (cyclic redundancy check)".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("23(data error: cyclic redundancy check)")]
+pub struct BadSector;
+
+impl From<BadSector> for io::Error {
+    fn from(error: BadSector) -> Self {
+        io::Error::other(error)
+    }
+}
+
+/// Whether an error is a [`BadSector`]. Elsewhere than on Windows an operating system does not tell it from other errors.
+pub fn is_bad_sector(error: &io::Error) -> bool {
+    let ours = error.get_ref().is_some_and(|inner| inner.is::<BadSector>());
+    ours || cfg!(windows) && error.raw_os_error() == Some(23)
+}
+
 /// An open file. `Send + Sync` only because `redb` asks for it; used from one thread.
 pub trait DiskFile: Debug + Send + Sync + 'static {
     fn len(&self) -> io::Result<u64>;

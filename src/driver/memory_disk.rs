@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::driver::disk::{Disk, DiskFile};
+use crate::driver::disk::{BadSector, Disk, DiskFile};
 
 /// The unit in which an unsynced write may survive a crash.
 const SECTOR: usize = 512;
@@ -36,6 +36,8 @@ struct Inode {
     view: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// Places that cannot be read until something is written there.
+    bad: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -108,6 +110,12 @@ impl MemoryDisk {
         change(&mut inode.view);
         inode.durable = inode.view.clone();
         inode.pending.clear();
+    }
+
+    /// The byte cannot be read until it is written anew.
+    pub fn spoil(&self, name: &str, at: usize) {
+        let inode = lock(&self.0).names.get(name).cloned().expect(name);
+        lock(&inode).bad.insert(at);
     }
 
     pub fn length(&self, name: &str) -> usize {
@@ -218,6 +226,9 @@ impl DiskFile for MemoryFile {
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let inode = lock(&self.inode);
         let start = usize::try_from(offset).map_err(io::Error::other)?;
+        if inode.bad.iter().any(|at| (start..start + buf.len()).contains(at)) {
+            return Err(BadSector.into());
+        }
         let bytes = inode.view.get(start..start.saturating_add(buf.len()));
         buf.copy_from_slice(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
@@ -239,6 +250,8 @@ impl DiskFile for MemoryFile {
             written = &bytes[..bytes.len() / 2];
             result = Err(io::Error::other("input/output error"));
         }
+        let places = offset..offset + written.len();
+        inode.bad.retain(|at| !places.contains(at));
         put(&mut inode.view, offset, written);
         inode.pending.push(Change::Write(offset, written.to_vec()));
         result

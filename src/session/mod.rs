@@ -95,7 +95,7 @@ pub use witness::{Witness, WitnessInput, WitnessOutput};
 
 use crate::error::SqlError;
 use crate::log::LogBlock;
-use crate::types::{Event, Lsn, PageKey, RepairStatus, Safety, ServerAddress};
+use crate::types::{Event, Lsn, PageError, PageKey, RepairStatus, Safety, ServerAddress};
 use crate::wire::mirroring::Message;
 
 /// What a command may take beyond the partner timeout and one ping interval. Source: ours.
@@ -155,6 +155,7 @@ pub enum PartnerInput {
     /// A page of the data file was found damaged.
     PageDamaged {
         page: PageKey,
+        error: PageError,
     },
     /// Principal: a statement needed a damaged page and was refused.
     PageWanted {

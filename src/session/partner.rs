@@ -664,7 +664,7 @@ impl Partner {
                 self.repairs.start_over();
                 self.on_partner_down(now, out);
             }
-            PartnerInput::PageDamaged { page } => self.on_page_damaged(page, out),
+            PartnerInput::PageDamaged { page, error } => self.on_page_damaged(page, error, out),
             PartnerInput::PageWanted { page } => self.on_page_wanted(&page, out),
             PartnerInput::PageRead {
                 request,

@@ -10,13 +10,13 @@
 //! the mirror forgets. Whatever is not in place when the link is lost is asked for again on the next one.
 //! Source: documented, *Automatic Page Repair*; who asks when under SAFETY OFF, and the retries, are ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::partner::{Pair, Partner, Stage, Then};
 use super::{Outbox, SessionOutput};
 use crate::error::msg;
 use crate::log::Log;
-use crate::types::{Lsn, MirroringState, PageKey, RepairStatus, Safety, SessionEvent};
+use crate::types::{Lsn, MirroringState, PageError, PageKey, RepairStatus, Safety, SessionEvent};
 use crate::wire::mirroring::{Body, MirrorError};
 use crate::wire::pages::PageMessage;
 
@@ -30,6 +30,13 @@ const PAGE_ERROR: MirrorError = MirrorError {
     severity: 24,
 };
 
+/// Pages that the operating system could not read, and no others.
+const SECTOR_ERROR: MirrorError = MirrorError {
+    number: 823,
+    state: 3,
+    severity: 24,
+};
+
 /// Requests of the partner that wait for redo; one more is answered with a failure.
 const ASKED_MAX: usize = 128;
 
@@ -40,6 +47,8 @@ pub type PageImage = (Lsn, Vec<(i64, i64)>);
 #[derive(Debug, Default)]
 pub(super) struct Repairs {
     pages: BTreeMap<PageKey, Repair>,
+    /// Those of them that the operating system could not read.
+    unreadable: BTreeSet<PageKey>,
     /// Mirror: the suspension (by its sequence) that is its own, made for an error, and which.
     suspension: Option<(u32, MirrorError)>,
     /// Principal: the suspension (by its sequence) of which it has said that the mirror met an error.
@@ -127,9 +136,12 @@ impl Partner {
         !self.repairs.is_empty()
     }
 
-    pub(super) fn on_page_damaged(&mut self, page: PageKey, out: &mut Outbox) {
+    pub(super) fn on_page_damaged(&mut self, page: PageKey, error: PageError, out: &mut Outbox) {
         if !self.repairs.pages.contains_key(&page) {
             self.tell_repair(&page, RepairStatus::Queued, out);
+            if error == PageError::Unreadable {
+                self.repairs.unreadable.insert(page.clone());
+            }
             self.repairs.pages.insert(page, Repair::FOUND);
         }
     }
@@ -149,6 +161,7 @@ impl Partner {
     pub(super) fn on_page_restored(&mut self, page: &PageKey, restored: bool, out: &mut Outbox) {
         if restored {
             self.repairs.pages.remove(page);
+            self.repairs.unreadable.remove(page);
         } else {
             self.fail_repair(page, out);
         }
@@ -281,10 +294,11 @@ impl Partner {
             let missing = |stage: &RepairStage| matches!(stage, RepairStage::Found | RepairStage::Failed);
             let missing = self.repairs.pages_in(missing);
             if !missing.is_empty() {
+                let unreadable = missing.iter().all(|page| self.repairs.unreadable.contains(page));
                 for page in missing {
                     self.repairs.pages.insert(page, Repair::FOUND);
                 }
-                self.suspend_for_error(PAGE_ERROR, out);
+                self.suspend_for_error(if unreadable { SECTOR_ERROR } else { PAGE_ERROR }, out);
             }
             return;
         }
@@ -398,7 +412,9 @@ impl Partner {
     pub(super) fn may_be_resumed_for_repair(&self) -> bool {
         let by_mirror = match self.is_principal() {
             true => !self.record.suspended_here,
-            false => self.own_error() == Some(PAGE_ERROR),
+            false => self
+                .own_error()
+                .is_some_and(|error| [PAGE_ERROR, SECTOR_ERROR].contains(&error)),
         };
         self.record.suspended && by_mirror
     }

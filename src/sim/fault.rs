@@ -62,6 +62,12 @@ pub enum Fault {
         file: String,
         offset: u64,
     },
+    /// A sector of a file cannot be read until it is written anew.
+    BadSector {
+        system: String,
+        file: String,
+        offset: u64,
+    },
     /// The process or its machine goes down in the middle of the `write`th durable write from now on (from 1).
     CrashAtWrite {
         system: String,
@@ -146,7 +152,7 @@ pub enum PortSpec {
 }
 
 /// The names of the kinds, as scenarios and results write them.
-pub const KINDS: [&str; 34] = [
+pub const KINDS: [&str; 35] = [
     "drop",
     "reject",
     "cut",
@@ -170,6 +176,7 @@ pub const KINDS: [&str; 34] = [
     "disk_full",
     "disk_torn",
     "bit_rot",
+    "bad_sector",
     "crash_at_write",
     "dns_lost",
     "account_disabled",
@@ -184,10 +191,10 @@ pub const KINDS: [&str; 34] = [
 ];
 
 /// The kinds after which a disk may not hold what was written to it: some of it can be refused for ever.
-pub const DAMAGING: [&str; 3] = ["disk_lie", "disk_torn", "bit_rot"];
+pub const DAMAGING: [&str; 4] = ["disk_lie", "disk_torn", "bit_rot", "bad_sector"];
 
 /// The kinds that are over as soon as they have happened: nothing heals them, and no line of a trace ends them.
-pub const MOMENTARY: [&str; 4] = ["restart", "power_on", "clock_step", "bit_rot"];
+pub const MOMENTARY: [&str; 5] = ["restart", "power_on", "clock_step", "bit_rot", "bad_sector"];
 
 impl Fault {
     /// One of [`KINDS`].
@@ -212,6 +219,7 @@ impl Fault {
             Fault::DiskFull { .. } => "disk_full",
             Fault::DiskTorn { .. } => "disk_torn",
             Fault::BitRot { .. } => "bit_rot",
+            Fault::BadSector { .. } => "bad_sector",
             Fault::CrashAtWrite { .. } => "crash_at_write",
             Fault::DnsLost { .. } => "dns_lost",
             Fault::AccountDisabled { .. } => "account_disabled",
@@ -259,7 +267,9 @@ impl fmt::Display for Fault {
             Fault::DiskTorn { system, scattered } => {
                 write!(f, " {system}{}", if *scattered { " scattered" } else { "" })
             }
-            Fault::BitRot { system, file, offset } => write!(f, " {system} {file} byte {offset}"),
+            Fault::BitRot { system, file, offset } | Fault::BadSector { system, file, offset } => {
+                write!(f, " {system} {file} byte {offset}")
+            }
             Fault::CrashAtWrite {
                 system,
                 write,

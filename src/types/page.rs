@@ -57,11 +57,13 @@ pub enum RepairStatus {
     Failed = 6,
 }
 
-/// What is wrong with a page, in the words of message 824.
+/// What is wrong with a page, in the words of messages 823 and 824.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PageError {
     /// Its checksum does not fit its content.
     Checksum,
+    /// The operating system cannot read it: a sector of the disk is bad. Message 823, not 824.
+    Unreadable,
     /// It is sound and another page than the one asked for.
     WrongPage,
     /// It was found damaged before and not restored since: what was written meanwhile is not on it.
@@ -73,7 +75,16 @@ impl PageError {
     pub fn event_type(self) -> u8 {
         match self {
             PageError::Checksum | PageError::RestorePending => 2,
+            PageError::Unreadable | PageError::WrongPage => 1,
+        }
+    }
+
+    /// `error_type` of `sys.dm_db_mirroring_auto_page_repair`. Source: documented.
+    pub fn error_type(self) -> i8 {
+        match self {
+            PageError::Unreadable => -1,
             PageError::WrongPage => 1,
+            PageError::Checksum | PageError::RestorePending => 2,
         }
     }
 }
@@ -82,6 +93,7 @@ impl std::fmt::Display for PageError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             PageError::Checksum => "its checksum is wrong",
+            PageError::Unreadable => "operating system error 23 (data error: cyclic redundancy check)",
             PageError::WrongPage => "another page is in its place",
             PageError::RestorePending => "it was found so before and is not restored yet",
         })

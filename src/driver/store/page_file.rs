@@ -2,17 +2,17 @@
 //!
 //! A change writes the new pages to the end of the file first (a *journal*, ended by a page that has the checksum of all of
 //! them), syncs, writes them to their places, syncs, and voids the journal. A crash in the middle leaves the old pages or a
-//! whole journal, which is carried out again at the next open. A data page that is found damaged, when the file is opened or
-//! when the page is to be changed, is remembered as restore-pending: nothing is written to it but a whole new content.
+//! whole journal, which is carried out again at the next open. A data page that is found damaged or that the disk cannot read,
+//! when the file is opened or when the page is to be changed, is remembered as restore-pending: nothing is written to it but a whole new content.
 //! The other kinds of pages are held in memory, and damage to them is damage to the file. Source: ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::allocation::Allocation;
 use super::disk_error;
 use super::page::{self, BOOT_PAGE, Image, Kind, MAP_INTERVAL, PAGE_BYTES, Rows, Use};
-use crate::driver::disk::{Disk, DiskFile};
+use crate::driver::disk::{Disk, DiskFile, is_bad_sector};
 use crate::instance::io::DiskError;
 use crate::types::{DamagedPage, Declaration, Lsn, PageError, PageKey};
 
@@ -81,17 +81,18 @@ impl<F: DiskFile> PageFile<F> {
         let failed = |e: io::Error| disk_error("open", name, &e);
         let file = disk.open(name).map_err(failed)?;
         let length = file.len().map_err(failed)?;
-        let mut bytes = super::read_range(&file, 0, length).map_err(failed)?;
-        replay(&file, &mut bytes).map_err(failed)?;
+        let (mut bytes, mut unreadable) = read_all(&file, length).map_err(failed)?;
+        replay(&file, &mut bytes, &mut unreadable).map_err(failed)?;
         let damaged = |why: String| DiskError::Damaged(name.to_owned(), why);
         let mut open = PageFile::new(name, file);
-        open.read_system(&bytes).map_err(damaged)?;
-        let content = open.read_rows(&bytes);
+        open.read_system(&bytes, &unreadable).map_err(damaged)?;
+        let content = open.read_rows(&bytes, &unreadable);
         Ok((open, content))
     }
 
-    /// Header, boot, map and catalog pages, or which of them is damaged and how.
-    fn read_system(&mut self, bytes: &[u8]) -> Result<(), String> {
+    /// Header, boot, map and catalog pages, or which of them is damaged and how. Of the pages behind those in use each may be
+    /// of a journal that was to be carried out again.
+    fn read_system(&mut self, bytes: &[u8], unreadable: &BTreeSet<u32>) -> Result<(), String> {
         if bytes.is_empty() {
             return Err("it is empty".to_owned());
         }
@@ -102,7 +103,11 @@ impl<F: DiskFile> PageFile<F> {
                     bytes.len()
                 )
             })?;
-            match page::check(bytes, kind, number) {
+            let checked = match unreadable.contains(&number) {
+                true => Err(PageError::Unreadable),
+                false => page::check(bytes, kind, number),
+            };
+            match checked {
                 Ok(()) => Ok(bytes),
                 Err(error) => Err(format!("page (1:{number}), its {what}: {error}")),
             }
@@ -112,6 +117,10 @@ impl<F: DiskFile> PageFile<F> {
             return Err("it does not begin with the magic number of a data file".to_owned());
         }
         let (applied, pages) = page::read_boot(read(BOOT_PAGE, Kind::Boot, "boot page")?);
+        if let Some(number) = unreadable.range(pages..).next() {
+            let error = PageError::Unreadable;
+            return Err(format!("page (1:{number}), which may be of its journal: {error}"));
+        }
         self.applied = applied;
         let mut uses = Vec::new();
         for number in 0..pages {
@@ -135,7 +144,7 @@ impl<F: DiskFile> PageFile<F> {
         Ok(())
     }
 
-    fn read_rows(&mut self, bytes: &[u8]) -> Content {
+    fn read_rows(&mut self, bytes: &[u8], unreadable: &BTreeSet<u32>) -> Content {
         let mut content = Content {
             tables: self.tables.values().cloned().collect(),
             applied: self.applied,
@@ -152,6 +161,7 @@ impl<F: DiskFile> PageFile<F> {
             };
             let rows = match pending {
                 true => Err(PageError::RestorePending),
+                false if unreadable.contains(&number) => Err(PageError::Unreadable),
                 false => page::read_data(slice(bytes, number).unwrap_or_default(), number, table, range),
             };
             let name = self
@@ -250,9 +260,12 @@ impl<F: DiskFile> PageFile<F> {
             return Ok(Err(self.damaged(number, PageError::RestorePending)));
         }
         let mut bytes = [0; PAGE_BYTES];
-        let read = self.file.read_exact_at(&mut bytes, u64::from(number) * BYTES);
-        read.map_err(|e| self.failed("read", &e))?;
-        Ok(page::read_data(&bytes, number, table, range).map_err(|error| self.damaged(number, error)))
+        let read = match self.file.read_exact_at(&mut bytes, u64::from(number) * BYTES) {
+            Ok(()) => page::read_data(&bytes, number, table, range),
+            Err(error) if is_bad_sector(&error) => Err(PageError::Unreadable),
+            Err(error) => return Err(self.failed("read", &error)),
+        };
+        Ok(read.map_err(|error| self.damaged(number, error)))
     }
 
     fn change_page(
@@ -417,8 +430,29 @@ impl<F: DiskFile> PageFile<F> {
     }
 }
 
+/// The whole file, and the pages of it that the disk cannot read, zeros in their places.
+fn read_all(file: &impl DiskFile, length: u64) -> io::Result<(Vec<u8>, BTreeSet<u32>)> {
+    match super::read_range(file, 0, length) {
+        Err(error) if is_bad_sector(&error) => {}
+        read => return read.map(|bytes| (bytes, BTreeSet::new())),
+    }
+    let (mut bytes, mut unreadable) = (Vec::new(), BTreeSet::new());
+    for at in (0..length).step_by(PAGE_BYTES) {
+        let part = BYTES.min(length - at);
+        match super::read_range(file, at, part) {
+            Ok(page) => bytes.extend(page),
+            Err(error) if is_bad_sector(&error) => {
+                unreadable.insert(u32::try_from(at / BYTES).map_err(io::Error::other)?);
+                bytes.resize(bytes.len() + usize::try_from(part).map_err(io::Error::other)?, 0);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((bytes, unreadable))
+}
+
 /// Carry out the journal at the end of the file, if there is a whole one.
-fn replay(file: &impl DiskFile, bytes: &mut [u8]) -> io::Result<()> {
+fn replay(file: &impl DiskFile, bytes: &mut [u8], unreadable: &mut BTreeSet<u32>) -> io::Result<()> {
     let Some(images) = journal_of(bytes) else {
         return Ok(());
     };
@@ -426,6 +460,7 @@ fn replay(file: &impl DiskFile, bytes: &mut [u8]) -> io::Result<()> {
     for image in images.chunks(PAGE_BYTES) {
         let at = u64::from(page::number(image)) * BYTES;
         file.write_all_at(image, at)?;
+        unreadable.remove(&page::number(image));
         let place = usize::try_from(at).unwrap_or(usize::MAX);
         if let Some(page) = bytes.get_mut(place..place.saturating_add(PAGE_BYTES)) {
             page.copy_from_slice(image);

@@ -11,8 +11,8 @@ manual! {
         ["Connect again; the failover partner of the connection string may be the principal now.",
          "Check whether the last transaction happened before repeating it."];
     823 Documented [Instance]
-        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops, unless it was a data file, for which the log has everything; a mirror then suspends the session of that database."
-        ["Look at the disk: errors, space, cables.", "If the instance stopped, start it again; recovery says what the disk has kept.", "After 1454: RESUME on the principal, once the disk is well.",
+        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops, unless it was a data file, for which the log has everything; a mirror then suspends the session of that database. With operating system error 23 it is one page that the disk cannot read back: it is treated as a damaged one (824)."
+        ["Look at the disk: errors, space, cables.", "If it names a page and the database is mirrored: wait for 1461; the page is fetched from the partner.", "If the instance stopped, start it again; recovery says what the disk has kept.", "After 1454: RESUME on the principal, once the disk is well.",
          "Restore from a backup, or remove and re-establish mirroring, if the database does not open."];
     824 Documented [Instance]
         "A page of a data file was read and is not what was written: its checksum, or its number, is wrong. Its rows are not used any more."
@@ -20,7 +20,7 @@ manual! {
          "Otherwise restore the database from backups.", "Look at the disk."];
     829 Documented [Statement, Client]
         "The rows lie on a page that was found damaged and is not restored yet."
-        ["Look for 824, 1432, 1461 and 1481 in the log.", "Try again after 1461.",
+        ["Look for 823, 824, 1432, 1461 and 1481 in the log.", "Try again after 1461.",
          "If the database is not mirrored: restore it from backups."];
     911 Documented [Statement, Client]
         "The instance has no database of this name."

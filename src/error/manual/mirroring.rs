@@ -120,7 +120,7 @@ manual! {
         ["Bring one of them up.", "Look at 1479, 1474 and 9642 in the log: links, certificates, logins."];
     1432 Documented [Principal, Mirror]
         "A damaged page is being fetched from the partner."
-        ["Wait for 1461 or 1481.", "Look at the disk that damaged it: 824 names the page."];
+        ["Wait for 1461 or 1481.", "Look at the disk that damaged it: 824, or 823 with error 23, names the page."];
     1433 Documented [Statement]
         "One of the three was lost while the witness was set, so they may have recorded different things."
         ["Look at mirroring_witness_name on both partners and at sys.database_mirroring_witnesses on the witness.", "Run the statement again."];

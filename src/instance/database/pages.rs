@@ -121,7 +121,12 @@ impl Instance {
         let refusal = msg::PAGE_RESTORE_PENDING.with(&[&id, &number]);
         database.tables.close_page(&key, refusal);
         database.pages.damaged.insert(key.clone(), page);
-        self.log_error(&msg::PAGE_DAMAGED.with(&[&error, &number, &name]));
+        self.log_error(&match error {
+            PageError::Unreadable => {
+                msg::DISK_ERROR.with(&[&format!("page (1:{number}) cannot be read, {error}"), &name])
+            }
+            _ => msg::PAGE_DAMAGED.with(&[&error, &number, &name]),
+        });
         // What still waits since an earlier start happened once, and is noted as what it was then.
         if error != PageError::RestorePending || !self.catalog.is_suspect(id, number) {
             self.note_suspect(name, number, error.event_type());
@@ -132,7 +137,7 @@ impl Instance {
             number,
             error,
         });
-        self.session_input(name, PartnerInput::PageDamaged { page: key });
+        self.session_input(name, PartnerInput::PageDamaged { page: key, error });
     }
 
     fn database_id(&self, name: &DatabaseName) -> u32 {
@@ -151,9 +156,9 @@ impl Instance {
     pub(in crate::instance) fn tell_damaged_pages(&mut self, name: &DatabaseName) {
         let pages = self
             .database(name.as_str())
-            .map(|d| d.pages.damaged.keys().cloned());
-        for page in pages.map(Vec::from_iter).unwrap_or_default() {
-            self.session_input(name, PartnerInput::PageDamaged { page });
+            .map(|d| d.pages.damaged.values().cloned());
+        for DamagedPage { key: page, error, .. } in pages.map(Vec::from_iter).unwrap_or_default() {
+            self.session_input(name, PartnerInput::PageDamaged { page, error });
         }
     }
 

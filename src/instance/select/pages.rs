@@ -35,7 +35,7 @@ impl Instance {
                         database_id: id,
                         file_id: FILE_ID,
                         page_id: i64::from(repair.page),
-                        error_type: i64::from(repair.error.event_type()),
+                        error_type: i64::from(repair.error.error_type()),
                         page_status: repair.status as i64,
                         modification_time: repair.updated,
                     }),

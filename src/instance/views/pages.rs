@@ -24,7 +24,7 @@ view_row! {
         database_id: i64 => database_id: Int;
         file_id: i64 => file_id: Int;
         page_id: i64 => page_id: BigInt;
-        /// 1: an 824 other than a bad checksum or a torn page, 2: a bad checksum.
+        /// -1: an 823, 1: an 824 other than a bad checksum or a torn page, 2: a bad checksum.
         error_type: i64 => error_type: SmallInt;
         /// 2 queued, 3 requested, 4 received, 5 succeeded, 6 irreparable.
         page_status: i64 => page_status: TinyInt;

@@ -14,7 +14,7 @@ use crate::session::{
     Ticket, Witness, WitnessInput, WitnessOutput, WitnessRecord, start,
 };
 use crate::types::{
-    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PageKey, PartnerRole, RecoveryPath,
+    DatabaseName, Event, Guid, LinkState, Lsn, MirroringState, PageError, PageKey, PartnerRole, RecoveryPath,
     RoleSequence, Safety, ServerAddress, SessionEvent, Timestamp, TransactionId,
 };
 use crate::wire::mirroring::{Body, Message};
@@ -419,7 +419,8 @@ impl Trio {
         side.partner = Some(Partner::restore(identity, record));
         self.begin(of);
         for page in self.sides[of].damaged_pages.clone() {
-            self.input(of, PartnerInput::PageDamaged { page });
+            let error = PageError::RestorePending;
+            self.input(of, PartnerInput::PageDamaged { page, error });
         }
     }
 
@@ -500,9 +501,14 @@ impl Trio {
     }
 
     fn damage(&mut self, of: usize, page: PageKey) {
+        self.damage_by(of, page, PageError::Checksum);
+    }
+
+    /// As the disk tells it.
+    pub fn damage_by(&mut self, of: usize, page: PageKey, error: PageError) {
         self.trace.push(format!("damage {} {page}", NAMES[of]));
         self.sides[of].damaged_pages.insert(page.clone());
-        self.input(of, PartnerInput::PageDamaged { page });
+        self.input(of, PartnerInput::PageDamaged { page, error });
     }
 
     /// What was acknowledged so far may be lost.

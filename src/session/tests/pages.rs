@@ -2,7 +2,7 @@
 
 use super::harness::{A, B, Trio, W};
 use crate::session::{Command, PartnerInput};
-use crate::types::{MirroringState, PageKey};
+use crate::types::{MirroringState, PageError, PageKey};
 use crate::wire::mirroring::{Body, Message};
 use crate::wire::pages::PageMessage;
 
@@ -116,6 +116,23 @@ fn the_principal_says_once_that_the_mirror_suspended_for_an_error() {
         assert_eq!(told_of_error(&trio), suspensions, "{moves}: {:#?}", trio.trace);
     }
     assert!(points > 15, "{points}");
+}
+
+#[test]
+fn a_page_with_a_bad_sector_is_repaired_and_the_error_is_823() {
+    let mut trio = started();
+    trio.damage_by(B, PageKey::of("t", 1), PageError::Unreadable);
+    trio.drain();
+    trio.assert_healthy();
+    let told = |of: usize, number: u32, what: &str| {
+        let lines = trio.sides[of].logged.iter();
+        lines
+            .filter(|e| e.number == number && e.text.contains(what))
+            .count()
+    };
+    assert_eq!((told(B, 1454, "error 823"), told(A, 1453, "error 823")), (1, 1));
+    assert_eq!(told(B, 1454, "error 824"), 0);
+    assert!(says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
 }
 
 #[test]

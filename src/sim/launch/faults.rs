@@ -90,7 +90,7 @@ impl<W: Playground, K: Core + 'static> KernelStage<W, K> {
                 instances.retain(|instance| self.pause(instance));
                 Ok(Self::done(!instances.is_empty(), Mending::Resume(instances)))
             }
-            Fault::ClockStep { .. } | Fault::BitRot { .. } => Ok(Fired {
+            Fault::ClockStep { .. } | Fault::BitRot { .. } | Fault::BadSector { .. } => Ok(Fired {
                 mending: Mending::Nothing,
                 ..self.surroundings(fault, lasts, port_of)?
             }),

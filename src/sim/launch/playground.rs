@@ -134,6 +134,10 @@ fn disk_fault(fault: &Fault, lasts: Option<Duration>) -> Option<(&str, DiskFault
             let (file, offset, mask) = (file.clone(), *offset, ROT_MASK);
             (system, DiskFault::BitRot { file, offset, mask })
         }
+        Fault::BadSector { system, file, offset } => {
+            let (file, offset) = (file.clone(), *offset);
+            (system, DiskFault::BadSector { file, offset })
+        }
         Fault::CrashAtWrite {
             system,
             write,
@@ -259,6 +263,7 @@ impl Playground for Reference {
             | Fault::DiskFull { .. }
             | Fault::DiskTorn { .. }
             | Fault::BitRot { .. }
+            | Fault::BadSector { .. }
             | Fault::CrashAtWrite { .. }
             | Fault::AccountDisabled { .. }
             | Fault::AccountLocked { .. }

@@ -44,7 +44,7 @@ pub(super) fn fault_keys(fault: &Fault) -> Vec<String> {
         Fault::DiskTorn { system, scattered } => {
             vec![key("system", system), format!("scattered = {scattered}")]
         }
-        Fault::BitRot { system, file, offset } => vec![
+        Fault::BitRot { system, file, offset } | Fault::BadSector { system, file, offset } => vec![
             key("system", system),
             key("file", file),
             format!("offset = {offset}"),

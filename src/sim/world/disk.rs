@@ -48,6 +48,9 @@ pub enum DiskFault {
     TornWrites { keep: Torn },
     /// The bits of `mask` in the byte at `offset` of `file` are flipped now, on the medium. Healing does not undo it.
     BitRot { file: String, offset: u64, mask: u8 },
+    /// The sector of `SECTOR` bytes around `offset` of `file` cannot be read until something is written over all of it.
+    /// Healing does not mend it.
+    BadSector { file: String, offset: u64 },
 }
 
 /// Which of a file's unsynced sectors survive a torn power loss.

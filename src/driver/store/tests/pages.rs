@@ -190,3 +190,60 @@ fn tables_and_pages_beyond_one_map_come_back() {
     rows.sort();
     assert_eq!(found.rows, rows);
 }
+
+/// A database with rows 1 and 100 on pages of their own; the place of byte `at` of page `page` cannot be read.
+fn spoilt(page: usize, at: usize) -> (MemoryDisk, Store<MemoryDisk>) {
+    let disk = MemoryDisk::default();
+    let (mut store, _) = open(&disk);
+    done(&mut store, create(0));
+    done(&mut store, redo(100, 5, true));
+    disk.spoil("sales.mdf", page * page::PAGE_BYTES + at);
+    (disk, store)
+}
+
+fn unreadable() -> DamagedPage {
+    DamagedPage {
+        page: 2,
+        key: PageKey::of("t", 1),
+        error: PageError::Unreadable,
+    }
+}
+
+#[test]
+fn a_page_with_a_bad_sector_is_found_like_a_rotten_one_until_it_is_written_anew() {
+    let (disk, mut store) = spoilt(2, 5000);
+    let found = store.carry_out(change(vec![row(2, 20), row(101, 7)], 6));
+    assert_eq!(found, Ok(DiskReply::Damaged(vec![unreadable()])));
+    let restore = DiskRequest::RestorePage {
+        database: sales(),
+        page: PageKey::of("t", 1),
+        rows: vec![(1, 11), (2, 20)],
+    };
+    done(&mut store, restore);
+    done(&mut store, check_page(1));
+    drop(store);
+    let image = image(&mut open(&disk).0).unwrap();
+    let rows = [(1, 11), (2, 20), (100, 1000), (101, 7)].map(|(key, value)| ("t".to_owned(), key, value));
+    assert_eq!((image.damaged, image.rows), (vec![], rows.to_vec()));
+}
+
+#[test]
+fn a_bad_sector_that_the_open_comes_upon_costs_its_page_or_the_file() {
+    let (disk, store) = spoilt(2, 5000);
+    drop(store);
+    let found = image(&mut open(&disk).0).unwrap();
+    assert_eq!(found.damaged, [unreadable()]);
+    assert_eq!(found.rows, [("t".to_owned(), 100, 1000)]);
+    // Header, boot page, and what may be a journal that has to be carried out again.
+    let (disk, store) = spoilt(2, 5000);
+    drop(store);
+    let pages = disk.length("sales.mdf") / page::PAGE_BYTES;
+    for number in [0, 9, pages - 1] {
+        let (disk, store) = spoilt(number, 100);
+        drop(store);
+        let error = image(&mut open(&disk).0).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains(&format!("page (1:{number})")), "{text}");
+        assert!(text.contains("error 23"), "{text}");
+    }
+}

@@ -116,17 +116,16 @@ impl Lowering<'_> {
                 system: system()?,
                 scattered: f.scattered.as_ref().is_some_and(|s| *s.get_ref()),
             },
-            "bit_rot" => Fault::BitRot {
-                system: system()?,
-                file: match &f.file {
-                    Some(file) => file.get_ref().clone(),
-                    None => return Err(missing("file")),
-                },
-                offset: match &f.offset {
-                    Some(offset) => self.unsigned(offset, "offset")?,
-                    None => return Err(missing("offset")),
-                },
-            },
+            "bit_rot" | "bad_sector" => {
+                let system = system()?;
+                let file = f.file.as_ref().ok_or_else(|| missing("file"))?.get_ref().clone();
+                let offset = f.offset.as_ref().ok_or_else(|| missing("offset"))?;
+                let offset = self.unsigned(offset, "offset")?;
+                match kind {
+                    "bit_rot" => Fault::BitRot { system, file, offset },
+                    _ => Fault::BadSector { system, file, offset },
+                }
+            }
             "crash_at_write" => Fault::CrashAtWrite {
                 system: system()?,
                 write: match &f.write {
@@ -202,7 +201,7 @@ impl Lowering<'_> {
             "disk_slow" => &["system", "latency"],
             "disk_fail_sync" | "disk_lie" | "disk_io_error" => &["system", "file"],
             "disk_torn" => &["system", "scattered"],
-            "bit_rot" => &["system", "file", "offset"],
+            "bit_rot" | "bad_sector" => &["system", "file", "offset"],
             "crash_at_write" => &["system", "write", "kept", "how"],
             "account_disabled" | "account_locked" | "password_changed" => &["account"],
             "account_renamed" => &["account", "name"],

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::driver::disk::is_bad_sector;
 use crate::sim::world::streams::Streams;
 
 fn disk() -> SystemDisk {
@@ -191,6 +192,43 @@ fn rot_reaches_the_medium() {
     };
     assert!(system.inject(beyond).is_err());
     assert_eq!(system.faults_felt(), 1);
+}
+
+#[test]
+fn a_bad_sector_is_unreadable_until_it_is_written_whole() {
+    let (system, handle, file) = with_file("a", &[1; 3 * SECTOR]);
+    let bad = |offset| DiskFault::BadSector {
+        file: "a".into(),
+        offset,
+    };
+    let (id, effect) = system.inject(bad(SECTOR as u64 + 7)).unwrap();
+    let mut sector = [0; SECTOR];
+    file.read_exact_at(&mut sector, 0).unwrap();
+    file.read_exact_at(&mut sector, 2 * SECTOR as u64).unwrap();
+    assert!(!effect.took_effect());
+    let unreadable = |offset: u64, len: usize| {
+        let error = file.read_exact_at(&mut vec![0; len], offset).unwrap_err();
+        assert!(is_bad_sector(&error), "{error}");
+    };
+    unreadable(SECTOR as u64, 1);
+    unreadable(SECTOR as u64 - 1, SECTOR + 2);
+    assert!(effect.took_effect());
+    // Neither part of a sector, nor healing, nor a power loss mends it; a copy of the disk has it, too.
+    file.write_all_at(&[2; SECTOR - 1], SECTOR as u64).unwrap();
+    assert!(system.heal(id));
+    system.lose_power();
+    unreadable(SECTOR as u64 + 100, 1);
+    let (copy, _) = system.copy().handle();
+    let error = copy.open("a").unwrap().read_exact_at(&mut sector, SECTOR as u64);
+    assert!(is_bad_sector(&error.unwrap_err()));
+    file.write_all_at(&[3; 2 * SECTOR], SECTOR as u64).unwrap();
+    assert_eq!(content(&handle, "a")[SECTOR..], [3; 2 * SECTOR]);
+    assert!(system.inject(bad(3 * SECTOR as u64)).is_err());
+    // Of the last sector, what the file has is all there is; and what is cut off is gone.
+    system.inject(bad(3 * SECTOR as u64 - 1)).unwrap();
+    file.set_len(2 * SECTOR as u64).unwrap();
+    file.set_len(3 * SECTOR as u64).unwrap();
+    file.read_exact_at(&mut sector, 2 * SECTOR as u64).unwrap();
 }
 
 #[test]

@@ -11,6 +11,7 @@ use rand_core::Rng;
 use super::super::counters::Effect;
 use super::content::{BLOCK, Content};
 use super::{DiskFault, Torn, lock};
+use crate::driver::disk::BadSector;
 use crate::sim::fault::Crash;
 
 /// The unit a medium writes whole or not at all.
@@ -48,8 +49,10 @@ impl Volume {
     /// The same files as they are read now, all of them synced, without latency or faults.
     pub(super) fn copy(&self) -> Volume {
         let file = |(name, inode): (&String, &Arc<Mutex<Inode>>)| {
+            let inode = lock(inode);
             let mut copy = Inode {
-                view: lock(inode).view.clone(),
+                view: inode.view.clone(),
+                bad: inode.bad.clone(),
                 ..Inode::default()
             };
             copy.harden();
@@ -209,6 +212,10 @@ impl Volume {
             lock(&inode).rot(file, *offset, *mask)?;
             effect.hit();
         }
+        if let DiskFault::BadSector { file, offset } = &fault {
+            let inode = self.open(file)?;
+            lock(&inode).spoil(file, *offset, effect.clone())?;
+        }
         let id = self.next_fault;
         self.next_fault += 1;
         self.faults.insert(id, (fault, effect.clone()));
@@ -243,6 +250,8 @@ pub(super) struct Inode {
     durable_len: usize,
     /// The medium's content of every block that differs or may differ, by its number; cut off at the medium's end.
     undo: BTreeMap<usize, Vec<u8>>,
+    /// Sectors that cannot be read, by number, and whom a read of them is counted for.
+    bad: BTreeMap<u64, Effect>,
 }
 
 impl Inode {
@@ -261,6 +270,14 @@ impl Inode {
             );
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
         }
+        let end = offset + buf.len() as u64;
+        let mut bad = self
+            .bad
+            .range(offset / SECTOR as u64..end.div_ceil(SECTOR as u64));
+        if let Some((_, effect)) = bad.next() {
+            effect.hit();
+            return Err(BadSector.into());
+        }
         self.view.read(start, buf);
         Ok(())
     }
@@ -274,12 +291,22 @@ impl Inode {
         }
         self.remember(start.min(self.view.len()), end);
         self.view.write(start, bytes);
+        // The disk puts a sector that is written whole in another place; of the last one of a file the rest is nobody's.
+        let behind = self.view.len();
+        self.bad.retain(|sector, _| {
+            let from = usize::try_from(*sector)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(SECTOR);
+            let to = from.saturating_add(SECTOR).min(behind);
+            start > from || end < to
+        });
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         self.remember(len.min(self.view.len()), self.view.len());
         self.view.resize(len);
+        self.bad.retain(|sector, _| *sector < len.div_ceil(SECTOR) as u64);
     }
 
     /// Everything written is on the medium.
@@ -333,6 +360,17 @@ impl Inode {
         {
             *byte ^= mask;
         }
+        Ok(())
+    }
+
+    /// The sector around `offset` cannot be read from now on.
+    pub(super) fn spoil(&mut self, name: &str, offset: u64, effect: Effect) -> io::Result<()> {
+        let len = self.len();
+        if offset >= len {
+            let text = format!("{name}: there is no byte at {offset} to spoil, it has {len}");
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        self.bad.insert(offset / SECTOR as u64, effect);
         Ok(())
     }
 

@@ -234,10 +234,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         3 => system().prop_map(|system| Fault::PowerLoss { system }),
         2 => instance().prop_map(|instance| Fault::Pause { instance }),
         1 => (system(), -3_600_000..3_600_000i64).prop_map(|(system, by_millis)| Fault::ClockStep { system, by_millis }),
-        1 => (system(), millis(1, 500)).prop_map(|(system, latency)| Fault::DiskSlow { system, latency }),
+        1 => (system(), millis(1, 500)).prop_map(|(system, latency)| Fault::DiskSlow { system, file: String::new(), latency }),
         1 => system().prop_map(|system| Fault::DiskFailSync { system, file: String::new() }),
-        1 => system().prop_map(|system| Fault::DiskStuck { system }),
-        1 => system().prop_map(|system| Fault::DiskFull { system }),
+        1 => system().prop_map(|system| Fault::DiskStuck { system, file: String::new() }),
+        1 => system().prop_map(|system| Fault::DiskFull { system, file: String::new() }),
         1 => system().prop_map(|system| Fault::DnsLost { system }),
         1 => (system(), 1..40u32, any::<bool>(), select(&[Crash::Kill, Crash::PowerLoss][..]))
             .prop_map(|(system, write, kept, how)| Fault::CrashAtWrite { system, write, kept, how }),

@@ -49,13 +49,21 @@ pub enum Fault {
     /// Every operation fails.
     DiskIoError { system: String, file: FilePart },
     /// Each disk operation takes this long.
-    DiskSlow { system: String, latency: Duration },
+    DiskSlow {
+        system: String,
+        file: FilePart,
+        latency: Duration,
+    },
     /// A disk operation that begins while this lasts does not end before it does.
-    DiskStuck { system: String },
+    DiskStuck { system: String, file: FilePart },
     /// Nothing more can be written.
-    DiskFull { system: String },
+    DiskFull { system: String, file: FilePart },
     /// What was written and not synced when power is lost survives in part, sector by sector.
-    DiskTorn { system: String, scattered: bool },
+    DiskTorn {
+        system: String,
+        file: FilePart,
+        scattered: bool,
+    },
     /// A byte of a file changes on the medium.
     BitRot {
         system: String,
@@ -240,6 +248,14 @@ impl Fault {
     }
 }
 
+/// A system's disk, or one kind of file on it.
+fn of(system: &str, file: &str) -> String {
+    match file.is_empty() {
+        true => system.to_owned(),
+        false => format!("{system} {file}"),
+    }
+}
+
 /// One line: `drop alpha in port 7022`.
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -255,17 +271,19 @@ impl fmt::Display for Fault {
             Fault::PowerLoss { system }
             | Fault::PowerOn { system }
             | Fault::PauseSystem { system }
-            | Fault::DiskStuck { system }
-            | Fault::DiskFull { system }
             | Fault::DnsLost { system } => write!(f, " {system}"),
             Fault::DiskFailSync { system, file }
             | Fault::DiskLie { system, file }
-            | Fault::DiskIoError { system, file } => match file.is_empty() {
-                true => write!(f, " {system}"),
-                false => write!(f, " {system} {file}"),
-            },
-            Fault::DiskTorn { system, scattered } => {
-                write!(f, " {system}{}", if *scattered { " scattered" } else { "" })
+            | Fault::DiskIoError { system, file }
+            | Fault::DiskStuck { system, file }
+            | Fault::DiskFull { system, file } => write!(f, " {}", of(system, file)),
+            Fault::DiskTorn {
+                system,
+                file,
+                scattered,
+            } => {
+                let how = if *scattered { " scattered" } else { "" };
+                write!(f, " {}{how}", of(system, file))
             }
             Fault::BitRot { system, file, offset } | Fault::BadSector { system, file, offset } => {
                 write!(f, " {system} {file} byte {offset}")
@@ -284,7 +302,11 @@ impl fmt::Display for Fault {
                 write!(f, " {system} {how} in write {write}, {outcome}")
             }
             Fault::ClockStep { system, by_millis } => write!(f, " {system} {by_millis:+}ms"),
-            Fault::DiskSlow { system, latency } => write!(f, " {system} {latency:?}"),
+            Fault::DiskSlow {
+                system,
+                file,
+                latency,
+            } => write!(f, " {} {latency:?}", of(system, file)),
             Fault::AccountDisabled { account }
             | Fault::AccountLocked { account }
             | Fault::PasswordChanged { account } => write!(f, " {account}"),

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::driver::clock::Clock;
 use crate::driver::disk::Disk;
 use crate::driver::net::Net;
-use crate::driver::store::Store;
+use crate::driver::store::{self, Store};
 use crate::instance::io::{Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input};
 
 use super::{Engine, wait};
@@ -88,7 +88,10 @@ pub async fn work<N: Net, D: Disk, C: Clock, K: Core + 'static>(
             .filter_map(|queued| queued.request.as_ref())
             .map(size)
             .sum();
-        wait(&engine.clock, disk.latency(bytes)).await;
+        // A group is of one log.
+        let first = group.first().and_then(|queued| queued.request.as_ref());
+        let file = first.map(file_of).unwrap_or_default();
+        wait(&engine.clock, disk.latency(&file, bytes)).await;
         engine.disk.bytes.set(engine.disk.bytes.get() - bytes);
         let Some(answers) = engine.guard(|| carry_out(&mut store, group)) else {
             return;
@@ -126,6 +129,24 @@ fn queue_full() -> DiskError {
     DiskError::Io(format!(
         "{DISK_QUEUE_BYTES_MAX} bytes of disk requests are waiting; the disk is too slow for what is asked of it"
     ))
+}
+
+/// The file that a request is about; empty if it is about several, or about one of the user's.
+fn file_of(request: &DiskRequest) -> String {
+    match request {
+        DiskRequest::Master { .. } => store::MASTER.to_owned(),
+        DiskRequest::AppendLog { database, .. }
+        | DiskRequest::TruncateLog { database, .. }
+        | DiskRequest::DiscardLog { database, .. } => store::log_file_of(database),
+        DiskRequest::Redo { database, .. }
+        | DiskRequest::RestorePage { database, .. }
+        | DiskRequest::CheckPage { database, .. } => store::data_file_of(database),
+        DiskRequest::CreateDatabase { .. }
+        | DiskRequest::OpenDatabase { .. }
+        | DiskRequest::DropDatabase { .. }
+        | DiskRequest::WriteFile { .. }
+        | DiskRequest::ReadFile { .. } => String::new(),
+    }
 }
 
 /// About how many bytes a request moves; at least one.

@@ -30,7 +30,17 @@ use crate::driver::disk::{Disk, DiskFile};
 use crate::instance::io::{DatabaseImage, DiskError, DiskReply, DiskRequest};
 use crate::types::{DamagedPage, DatabaseName, Lsn, RowChange};
 
-const MASTER: &str = "master.mdf";
+pub const MASTER: &str = "master.mdf";
+
+/// The name of a database's log file.
+pub fn log_file_of(database: &DatabaseName) -> String {
+    names::log_file(&names::stem(database))
+}
+
+/// The name of a database's data file.
+pub fn data_file_of(database: &DatabaseName) -> String {
+    names::data_file(&names::stem(database))
+}
 
 /// The stores of one instance. Dropping it closes the files, which may write: a process that is killed must have its
 /// disk cut off first.

@@ -119,16 +119,31 @@ fn disk_fault(fault: &Fault, lasts: Option<Duration>) -> Option<(&str, DiskFault
             let (count, file) = (None, file.clone());
             (system, DiskFault::IoErrors { count, file })
         }
-        Fault::DiskSlow { system, latency } => (system, DiskFault::Slow { extra: *latency }),
-        Fault::DiskStuck { system } => {
-            let extra = lasts.unwrap_or(STUCK_FOR_GOOD);
-            (system, DiskFault::Slow { extra })
+        Fault::DiskSlow {
+            system,
+            file,
+            latency,
+        } => {
+            let (extra, file) = (*latency, file.clone());
+            (system, DiskFault::Slow { extra, file })
+        }
+        Fault::DiskStuck { system, file } => {
+            let (extra, file) = (lasts.unwrap_or(STUCK_FOR_GOOD), file.clone());
+            (system, DiskFault::Slow { extra, file })
         }
         // Whatever would make a file grow is too much.
-        Fault::DiskFull { system } => (system, DiskFault::Full { capacity_bytes: 0 }),
-        Fault::DiskTorn { system, scattered } => {
+        Fault::DiskFull { system, file } => {
+            let (capacity_bytes, file) = (0, file.clone());
+            (system, DiskFault::Full { capacity_bytes, file })
+        }
+        Fault::DiskTorn {
+            system,
+            file,
+            scattered,
+        } => {
             let keep = if *scattered { Torn::Scattered } else { Torn::Prefix };
-            (system, DiskFault::TornWrites { keep })
+            let file = file.clone();
+            (system, DiskFault::TornWrites { keep, file })
         }
         Fault::BitRot { system, file, offset } => {
             let (file, offset, mask) = (file.clone(), *offset, ROT_MASK);

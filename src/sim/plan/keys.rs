@@ -31,18 +31,20 @@ pub(super) fn fault_keys(fault: &Fault) -> Vec<String> {
         Fault::PowerLoss { system }
         | Fault::PowerOn { system }
         | Fault::PauseSystem { system }
-        | Fault::DiskStuck { system }
-        | Fault::DiskFull { system }
         | Fault::DnsLost { system } => vec![key("system", system)],
         Fault::DiskFailSync { system, file }
         | Fault::DiskLie { system, file }
-        | Fault::DiskIoError { system, file } => {
-            let mut keys = vec![key("system", system)];
-            keys.extend((!file.is_empty()).then(|| key("file", file)));
+        | Fault::DiskIoError { system, file }
+        | Fault::DiskStuck { system, file }
+        | Fault::DiskFull { system, file } => disk(system, file),
+        Fault::DiskTorn {
+            system,
+            file,
+            scattered,
+        } => {
+            let mut keys = disk(system, file);
+            keys.push(format!("scattered = {scattered}"));
             keys
-        }
-        Fault::DiskTorn { system, scattered } => {
-            vec![key("system", system), format!("scattered = {scattered}")]
         }
         Fault::BitRot { system, file, offset } | Fault::BadSector { system, file, offset } => vec![
             key("system", system),
@@ -69,8 +71,14 @@ pub(super) fn fault_keys(fault: &Fault) -> Vec<String> {
         Fault::ClockStep { system, by_millis } => {
             vec![key("system", system), format!("by = \"{by_millis:+}ms\"")]
         }
-        Fault::DiskSlow { system, latency } => {
-            vec![key("system", system), format!("latency = {}", time(*latency))]
+        Fault::DiskSlow {
+            system,
+            file,
+            latency,
+        } => {
+            let mut keys = disk(system, file);
+            keys.push(format!("latency = {}", time(*latency)));
+            keys
         }
         Fault::AccountDisabled { account }
         | Fault::AccountLocked { account }
@@ -123,4 +131,11 @@ pub(super) fn quoted(text: &str) -> String {
 /// A duration as a scenario file has it.
 pub(super) fn time(time: Duration) -> String {
     format!("\"{}ms\"", time.as_millis())
+}
+
+/// A disk, or one kind of file on it.
+fn disk(system: &str, file: &str) -> Vec<String> {
+    let mut keys = vec![format!("system = {}", quoted(system))];
+    keys.extend((!file.is_empty()).then(|| format!("file = {}", quoted(file))));
+    keys
 }

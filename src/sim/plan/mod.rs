@@ -140,7 +140,7 @@ impl Plan {
     fn broken_disks(&self) -> BTreeSet<String> {
         let broken = self.deeds.iter().filter_map(|deed| match &deed.what {
             What::Fault {
-                fault: Fault::DiskFailSync { system, .. } | Fault::DiskFull { system },
+                fault: Fault::DiskFailSync { system, .. } | Fault::DiskFull { system, .. },
                 ..
             } => Some(system.clone()),
             _ => None,

@@ -64,9 +64,13 @@ fn every_fault() -> Vec<Fault> {
             system: system(),
             file: "master.mdf".into(),
         },
-        Fault::DiskStuck { system: system() },
+        Fault::DiskStuck {
+            system: system(),
+            file: String::new(),
+        },
         Fault::DiskTorn {
             system: system(),
+            file: ".mdf".into(),
             scattered: true,
         },
         Fault::BitRot {
@@ -82,9 +86,13 @@ fn every_fault() -> Vec<Fault> {
         },
         Fault::DiskSlow {
             system: system(),
+            file: ".ldf".into(),
             latency,
         },
-        Fault::DiskFull { system: system() },
+        Fault::DiskFull {
+            system: system(),
+            file: ".ldf".into(),
+        },
         Fault::DnsLost { system: system() },
     ]
 }

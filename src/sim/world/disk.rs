@@ -40,12 +40,14 @@ pub enum DiskFault {
     /// The next `count` operations (every one, if `None`) on files whose name contains `file` fail; an empty text is
     /// part of every name.
     IoErrors { count: Option<u32>, file: String },
-    /// Every operation takes this much longer.
-    Slow { extra: Duration },
-    /// Writes that would take the files beyond this many bytes in all fail with `StorageFull`.
-    Full { capacity_bytes: u64 },
-    /// The next power loss leaves part of each unsynced write behind, in whole sectors of `SECTOR` bytes.
-    TornWrites { keep: Torn },
+    /// Every operation on files whose name contains `file` takes this much longer.
+    Slow { extra: Duration, file: String },
+    /// Writes to files whose name contains `file` fail with `StorageFull` if they would take all files of the disk beyond
+    /// this many bytes.
+    Full { capacity_bytes: u64, file: String },
+    /// The next power loss leaves part of each unsynced write to files whose name contains `file` behind, in whole sectors
+    /// of `SECTOR` bytes.
+    TornWrites { keep: Torn, file: String },
     /// The bits of `mask` in the byte at `offset` of `file` are flipped now, on the medium. Healing does not undo it.
     BitRot { file: String, offset: u64, mask: u8 },
     /// The sector of `SECTOR` bytes around `offset` of `file` cannot be read until something is written over all of it.
@@ -119,8 +121,8 @@ impl Disk for SimDisk {
         self.dead.load(Ordering::Relaxed)
     }
 
-    fn latency(&self, bytes: usize) -> Duration {
-        self.volume.lock().latency(bytes)
+    fn latency(&self, name: &str, bytes: usize) -> Duration {
+        self.volume.lock().latency(name, bytes)
     }
 }
 

@@ -111,9 +111,13 @@ impl Lowering<'_> {
                 system: system()?,
                 file: file(),
             },
-            "disk_stuck" => Fault::DiskStuck { system: system()? },
+            "disk_stuck" => Fault::DiskStuck {
+                system: system()?,
+                file: file(),
+            },
             "disk_torn" => Fault::DiskTorn {
                 system: system()?,
+                file: file(),
                 scattered: f.scattered.as_ref().is_some_and(|s| *s.get_ref()),
             },
             "bit_rot" | "bad_sector" => {
@@ -144,9 +148,13 @@ impl Lowering<'_> {
             },
             "disk_slow" => Fault::DiskSlow {
                 system: system()?,
+                file: file(),
                 latency: latency()?,
             },
-            "disk_full" => Fault::DiskFull { system: system()? },
+            "disk_full" => Fault::DiskFull {
+                system: system()?,
+                file: file(),
+            },
             "account_disabled" => Fault::AccountDisabled { account: account()? },
             "account_locked" => Fault::AccountLocked { account: account()? },
             "password_changed" => Fault::PasswordChanged { account: account()? },
@@ -198,9 +206,11 @@ impl Lowering<'_> {
             "pause" if f.system.is_some() => &["system"],
             "kill" | "restart" | "pause" => &["instance"],
             "clock_step" => &["system", "by"],
-            "disk_slow" => &["system", "latency"],
-            "disk_fail_sync" | "disk_lie" | "disk_io_error" => &["system", "file"],
-            "disk_torn" => &["system", "scattered"],
+            "disk_slow" => &["system", "file", "latency"],
+            "disk_fail_sync" | "disk_lie" | "disk_io_error" | "disk_stuck" | "disk_full" => {
+                &["system", "file"]
+            }
+            "disk_torn" => &["system", "file", "scattered"],
             "bit_rot" | "bad_sector" => &["system", "file", "offset"],
             "crash_at_write" => &["system", "write", "kept", "how"],
             "account_disabled" | "account_locked" | "password_changed" => &["account"],

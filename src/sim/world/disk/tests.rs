@@ -119,7 +119,10 @@ fn failing_and_lying_syncs_harden_nothing() {
 fn a_torn_tail_ends_at_a_sector() {
     let (system, handle, file) = with_file("log", &[1; 700]);
     let (_, effect) = system
-        .inject(DiskFault::TornWrites { keep: Torn::Prefix })
+        .inject(DiskFault::TornWrites {
+            keep: Torn::Prefix,
+            file: String::new(),
+        })
         .unwrap();
     file.write_all_at(&[2; 3_000], 700).unwrap();
     system.lose_power();
@@ -138,6 +141,7 @@ fn scattered_tearing_mixes_old_and_new_sectors() {
     system
         .inject(DiskFault::TornWrites {
             keep: Torn::Scattered,
+            file: String::new(),
         })
         .unwrap();
     file.write_all_at(&[2; 64 * SECTOR], 0).unwrap();
@@ -159,7 +163,12 @@ fn scattered_tearing_mixes_old_and_new_sectors() {
 #[test]
 fn a_full_disk_refuses_growth_and_allows_overwriting() {
     let (system, _, file) = with_file("a", &[0; 100]);
-    let (_, effect) = system.inject(DiskFault::Full { capacity_bytes: 120 }).unwrap();
+    let (_, effect) = system
+        .inject(DiskFault::Full {
+            capacity_bytes: 120,
+            file: String::new(),
+        })
+        .unwrap();
     file.write_all_at(&[1; 100], 0).unwrap();
     file.write_all_at(&[1; 20], 100).unwrap();
     assert!(!effect.took_effect());
@@ -243,15 +252,16 @@ fn errors_and_slowness_strike_as_told() {
     assert!(handle.open("log/a").is_ok());
     assert!(file.len().is_err());
     assert!(file.len().is_ok());
-    assert_eq!(handle.latency(0), Duration::ZERO);
+    assert_eq!(handle.latency("a", 0), Duration::ZERO);
     let (slow, _) = system
         .inject(DiskFault::Slow {
             extra: Duration::from_millis(30),
+            file: String::new(),
         })
         .unwrap();
-    assert_eq!(handle.latency(2048), Duration::from_micros(30_002));
+    assert_eq!(handle.latency("a", 2048), Duration::from_micros(30_002));
     system.heal(slow);
-    assert_eq!(handle.latency(0), Duration::ZERO);
+    assert_eq!(handle.latency("a", 0), Duration::ZERO);
 }
 
 #[test]
@@ -351,7 +361,7 @@ proptest! {
                     model.view.clone_from(&model.durable);
                 }
                 Step::TornPowerLoss => {
-                    let (torn, _) = system.inject(DiskFault::TornWrites { keep: Torn::Scattered }).unwrap();
+                    let (torn, _) = system.inject(DiskFault::TornWrites { keep: Torn::Scattered, file: String::new() }).unwrap();
                     system.lose_power();
                     system.heal(torn);
                     let after = content(&handle, "a");

@@ -153,9 +153,12 @@ impl Volume {
             return Ok(());
         }
         for (fault, effect) in self.faults.values() {
-            let DiskFault::Full { capacity_bytes } = fault else {
+            let DiskFault::Full { capacity_bytes, file } = fault else {
                 continue;
             };
+            if !name.contains(file.as_str()) {
+                continue;
+            }
             let used: u64 = self.names.values().map(|inode| lock(inode).len()).sum();
             if used.saturating_add(growth) > *capacity_bytes {
                 effect.hit();
@@ -168,7 +171,7 @@ impl Volume {
     }
 
     /// Between the two bounds, plus a microsecond for each KiB, plus what slowness adds.
-    pub(super) fn latency(&mut self, bytes: usize) -> Duration {
+    pub(super) fn latency(&mut self, name: &str, bytes: usize) -> Duration {
         let (least, most) = self.latency;
         let width = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
         let drawn = if width == 0 {
@@ -178,7 +181,9 @@ impl Volume {
         };
         let mut latency = least + Duration::from_micros(drawn) + Duration::from_micros(bytes as u64 / 1024);
         for (fault, effect) in self.faults.values() {
-            if let DiskFault::Slow { extra } = fault {
+            if let DiskFault::Slow { extra, file } = fault
+                && name.contains(file.as_str())
+            {
                 effect.hit();
                 latency += *extra;
             }
@@ -187,16 +192,16 @@ impl Volume {
     }
 
     pub(super) fn lose_power(&mut self) {
-        let torn = self.faults.values().find_map(|(fault, effect)| match fault {
-            DiskFault::TornWrites { keep } => Some((*keep, effect.clone())),
-            _ => None,
-        });
         self.names = self.durable_names.clone();
-        for inode in self.names.values() {
+        for (name, inode) in &self.names {
+            let torn = self.faults.values().find_map(|(fault, effect)| match fault {
+                DiskFault::TornWrites { keep, file } if name.contains(file.as_str()) => Some((*keep, effect)),
+                _ => None,
+            });
             let mut inode = lock(inode);
-            match &torn {
+            match torn {
                 Some((keep, effect)) => {
-                    if inode.tear(*keep, &mut self.rng) {
+                    if inode.tear(keep, &mut self.rng) {
                         effect.hit();
                     }
                 }

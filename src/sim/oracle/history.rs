@@ -31,6 +31,8 @@ pub(super) fn is_command(text: &str, database: &DatabaseName, what: &str, option
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
     of: BTreeMap<(InstanceName, DatabaseName), Guid>,
+    /// The same, the other way round: asked of every copy at every turn of the run.
+    members: BTreeMap<(Guid, DatabaseName), BTreeSet<InstanceName>>,
     /// Databases for which an operator ever said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
     said_off: BTreeSet<String>,
     /// Who has SAFETY OFF on record: a command may be refused.
@@ -47,7 +49,10 @@ impl Sessions {
                 database, session, ..
             }) => {
                 if let Source::Instance(who) = &stamped.source {
+                    self.leave(who, database);
                     self.of.insert((who.clone(), database.clone()), *session);
+                    let members = self.members.entry((*session, database.clone())).or_default();
+                    members.insert(who.clone());
                 }
             }
             Event::Session(SessionEvent::Settings { database, safety, .. }) => {
@@ -61,10 +66,18 @@ impl Sessions {
             }
             Event::Session(SessionEvent::Removed { database, .. }) => {
                 if let Source::Instance(who) = &stamped.source {
-                    self.of.remove(&(who.clone(), database.clone()));
+                    self.leave(who, database);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn leave(&mut self, who: &InstanceName, database: &DatabaseName) {
+        if let Some(session) = self.of.remove(&(who.clone(), database.clone()))
+            && let Some(members) = self.members.get_mut(&(session, database.clone()))
+        {
+            members.remove(who);
         }
     }
 
@@ -75,10 +88,8 @@ impl Sessions {
     /// The other partner of the session `who` has for `database`.
     pub(super) fn partner(&self, who: &InstanceName, database: &DatabaseName) -> Option<&InstanceName> {
         let session = self.session(who, database)?;
-        self.of
-            .iter()
-            .find(|((other, d), s)| other != who && d == database && **s == session)
-            .map(|((other, _), _)| other)
+        let members = self.members.get(&(session, database.clone()))?;
+        members.iter().find(|other| *other != who)
     }
 
     /// Sessions that both partners have, with their database and the partners.

@@ -31,21 +31,29 @@ pub(super) struct SynchronizingNeverWaits {
 
 fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) -> bool {
     let scene = &waits.scene;
-    let company = scene.company(who);
+    let shown = scene.shown(who, database);
+    let synchronizing = shown.is_some_and(|shown| shown.state == Some(MirroringState::Synchronizing));
+    let linked = || {
+        let partner = scene.sessions.partner(who, database);
+        partner.is_some_and(|partner| scene.is_linked(who, partner))
+    };
+    synchronizing && linked() && !is_disturbed(waits, who)
+}
+
+/// Whether a fault is, or may still be felt, at one of the company of `who`.
+fn is_disturbed(waits: &CommitWaits, who: &InstanceName) -> bool {
+    let scene = &waits.scene;
     let silent = scene.longest_timeout(waits.at) + PING + SLACK;
-    let disturbed = scene.faults.values().any(|fault| {
+    let mut lasting = scene.faults.values().filter(|fault| {
         !CLEAN.contains(&fault.kind.as_str())
             && !is_slight(fault)
             && fault.to.is_none_or(|to| to + silent >= waits.at)
-            && company.iter().any(|one| scene.touches(fault, one))
     });
-    let shown = scene.shown(who, database);
-    let synchronizing = shown.is_some_and(|shown| shown.state == Some(MirroringState::Synchronizing));
-    let linked = scene
-        .sessions
-        .partner(who, database)
-        .is_some_and(|partner| scene.is_linked(who, partner));
-    synchronizing && linked && !disturbed
+    let mut company = None;
+    lasting.any(|fault| {
+        let company = company.get_or_insert_with(|| scene.company(who));
+        company.iter().any(|one| scene.touches(fault, one))
+    })
 }
 
 /// Whether it is a line so slow at most, whose latency ends its text.

@@ -85,12 +85,14 @@ fn acceptor_disabled() {
 
 #[test]
 fn own_endpoint_not_started() {
-    before_the_session(async |rig| {
-        rig.must("alpha", "ALTER ENDPOINT Mirroring STATE = STOPPED;")
-            .await;
-        rig.is_not_found(&set_partner("beta"), (1486, "")).await;
-        assert_eq!(rig.login("beta", true), None, "it called nevertheless");
-    });
+    for state in ["STOPPED", "DISABLED"] {
+        before_the_session(async move |rig| {
+            rig.must("alpha", &format!("ALTER ENDPOINT Mirroring STATE = {state};"))
+                .await;
+            rig.is_not_found(&set_partner("beta"), (1486, "")).await;
+            assert_eq!(rig.login("beta", true), None, "{state}: it called nevertheless");
+        });
+    }
 }
 
 #[test]

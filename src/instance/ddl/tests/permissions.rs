@@ -126,6 +126,14 @@ fn each_permission_opens_its_own_statements() {
             ],
         ),
         (
+            "VIEW DEFINITION ON ENDPOINT::e",
+            &[
+                "SELECT name FROM sys.database_mirroring_endpoints",
+                "ALTER ENDPOINT e STATE = STARTED",
+                "GRANT VIEW DEFINITION ON ENDPOINT::e TO b",
+            ],
+        ),
+        (
             "CONTROL ON ENDPOINT::e",
             &["GRANT CONNECT ON ENDPOINT::e TO b", "DROP ENDPOINT e"],
         ),
@@ -140,6 +148,9 @@ fn each_permission_opens_its_own_statements() {
         (
             "ALTER ANY ENDPOINT",
             &[
+                "ALTER ENDPOINT e STATE = STARTED",
+                "DROP ENDPOINT e",
+                "SELECT name FROM sys.database_mirroring_endpoints",
                 "GRANT CONNECT ON ENDPOINT::e TO b",
                 "ALTER AUTHORIZATION ON ENDPOINT::e TO c",
             ],

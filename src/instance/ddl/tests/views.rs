@@ -198,6 +198,27 @@ fn a_listener_has_a_row_while_it_is_bound() {
     assert_eq!(bench.rows(0, query), Vec::<Vec<String>>::new());
 }
 
+/// Source: ours, the pages are silent on STATE and a restart; that STOPPED does not listen and DISABLED does is C10.
+#[test]
+fn a_state_outlives_a_restart_and_so_does_what_it_binds() {
+    for (state, listens) in [("STARTED", true), ("STOPPED", false), ("DISABLED", true)] {
+        let tail =
+            format!("STATE = {state} AS TCP (LISTENER_PORT = 7022) FOR DATABASE_MIRRORING (ROLE = ALL)");
+        let mut bench = Bench::with_tail(&tail);
+        for _ in 0..2 {
+            let listener = Listener::Endpoint;
+            bench.input(Input::Listening { listener });
+            let shown = bench.rows(0, "SELECT state_desc FROM sys.database_mirroring_endpoints");
+            assert_eq!(shown, [[state]]);
+            let bound = bench.rows(0, "SELECT port FROM sys.dm_tcp_listener_states WHERE type = 2");
+            assert_eq!(!bound.is_empty(), listens, "{state}");
+            bench = bench.restarted();
+            bench.answer_all();
+            bench.connect("sa");
+        }
+    }
+}
+
 /// RC4 is told each time an endpoint that names it begins to listen; mirroring each time a session is altered.
 #[test]
 fn deprecated_features_are_counted_and_traced() {

@@ -30,6 +30,7 @@ pub(super) enum EndpointCommand {
         /// The login that owns it, instead of the caller.
         #[arg(long, value_name = "LOGIN")]
         owner: Option<String>,
+        /// Above 32767 only an instance that is told to be lenient takes it.
         #[arg(long, value_name = "N", default_value_t = PORT, value_parser = port())]
         port: u16,
     },
@@ -40,6 +41,7 @@ pub(super) enum EndpointCommand {
         /// A new owner. Everyone's permissions on the endpoint go with the old one.
         #[arg(long, value_name = "LOGIN")]
         owner: Option<String>,
+        /// Above 32767 only an instance that is told to be lenient takes it.
         #[arg(long, value_name = "N", value_parser = port())]
         port: Option<u16>,
         #[arg(long, value_enum, ignore_case = true)]
@@ -263,15 +265,8 @@ fn set(
     };
     let name_of = name(&endpoint.name)?;
     let mut batches = Vec::new();
-    if let Some(owner) = owner {
-        batches.push(format!(
-            "ALTER AUTHORIZATION ON ENDPOINT::{} TO {}",
-            name_of.quoted(),
-            name(owner)?.quoted()
-        ));
-    }
     let alter = AlterEndpoint {
-        name: name_of,
+        name: name_of.clone(),
         state: state.map(State::ddl),
         listener_port: port,
         listener_ip: endpoint.ip_address.map(ListenerIp::Address),
@@ -280,6 +275,14 @@ fn set(
     };
     if alter.state.is_some() || port.is_some() || alter.listener_ip.is_some() || alter.payload.is_some() {
         batches.push(alter.to_string());
+    }
+    // Last: who has given it away may not alter it any more.
+    if let Some(owner) = owner {
+        batches.push(format!(
+            "ALTER AUTHORIZATION ON ENDPOINT::{} TO {}",
+            name_of.quoted(),
+            name(owner)?.quoted()
+        ));
     }
     match batches.is_empty() {
         true => Err(Refusal::Nothing),
@@ -553,9 +556,9 @@ mod tests {
         );
         assert_eq!(
             script_of("set e --owner sa --port 7033 --ip-address 10.0.75.1 --certificate k"),
-            "ALTER AUTHORIZATION ON ENDPOINT::e TO sa\n\
-             ALTER ENDPOINT e AS TCP (LISTENER_PORT = 7033, LISTENER_IP = (10.0.75.1)) \
-             FOR DATABASE_MIRRORING (AUTHENTICATION = CERTIFICATE k)"
+            "ALTER ENDPOINT e AS TCP (LISTENER_PORT = 7033, LISTENER_IP = (10.0.75.1)) \
+             FOR DATABASE_MIRRORING (AUTHENTICATION = CERTIFICATE k)\n\
+             ALTER AUTHORIZATION ON ENDPOINT::e TO sa"
         );
     }
 
@@ -570,7 +573,16 @@ mod tests {
             told("wizard --service-account ADV\\one --certificate k"),
             Err(Refusal::CertificatesAcrossInstances)
         );
-        for account in ["LocalSystem", "NetworkService", ".\\sql", "sql", "\\x", "ADV\\"] {
+        let accounts = [
+            "LocalSystem",
+            "NetworkService",
+            "NTSERVICE\\MSSQLSERVER",
+            ".\\sql",
+            "sql",
+            "\\x",
+            "ADV\\",
+        ];
+        for account in accounts {
             let line = format!("wizard --service-account {account}");
             assert_eq!(
                 told(&line),

@@ -25,6 +25,10 @@ pub enum ServiceAccount {
     Local(String),
 }
 
+/// What stands before the names of Windows' own accounts, folded; the virtual accounts of services (`NT SERVICE\…`) are on
+/// the network what Network Service is, and not modelled apart.
+const NO_DOMAINS: [&str; 3] = ["ntauthority\\", "ntservice\\", "builtin\\"];
+
 impl ServiceAccount {
     /// Reads `LocalSystem`, `NT AUTHORITY\NETWORK SERVICE`, `DOMAIN\user`, `.\user`; spaces and case of the built-in
     /// ones do not matter.
@@ -40,7 +44,7 @@ impl ServiceAccount {
         let account = AccountName::parse(text).ok_or_else(wrong)?;
         match account.domain() {
             "." => Ok(ServiceAccount::Local(account.name().to_owned())),
-            _ if folded.starts_with("ntauthority\\") => Err(wrong()),
+            _ if NO_DOMAINS.iter().any(|name| folded.starts_with(name)) => Err(wrong()),
             _ => Ok(ServiceAccount::Domain(account)),
         }
     }
@@ -90,7 +94,16 @@ mod tests {
             assert_eq!(ServiceAccount::parse(text), Ok(account.clone()), "{text}");
             assert_eq!(ServiceAccount::parse(&account.to_string()), Ok(account));
         }
-        for text in ["sql", "", "\\sql", "LAB\\", "a\\b\\c", "NT AUTHORITY\\IUSR"] {
+        for text in [
+            "sql",
+            "",
+            "\\sql",
+            "LAB\\",
+            "a\\b\\c",
+            "NT AUTHORITY\\IUSR",
+            "NT SERVICE\\MSSQLSERVER",
+            "BUILTIN\\Users",
+        ] {
             assert!(ServiceAccount::parse(text).is_err(), "{text}");
         }
     }

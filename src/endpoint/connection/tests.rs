@@ -8,11 +8,13 @@ mod incompatible;
 mod logins;
 mod meddling;
 mod refusals;
+mod rows;
 mod windows;
 
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
+use self::rows::Rows;
 use super::*;
 use crate::crypto::certificate::{self, Generated};
 use crate::endpoint::config::{
@@ -103,6 +105,7 @@ struct Pair {
     wire: Vec<(Side, Vec<u8>)>,
     /// Everything else, by whom.
     seen: Vec<(Side, ConnectionOutput)>,
+    rows: Rows,
     now: Now,
 }
 
@@ -131,6 +134,7 @@ impl Pair {
             ),
             wire: Vec::new(),
             seen: Vec::new(),
+            rows: Rows::default(),
             now,
         }
     }
@@ -164,6 +168,8 @@ impl Pair {
             ] {
                 while let Some(output) = self.side(side).poll() {
                     is_quiet = false;
+                    self.rows.observe(self.initiator.row());
+                    self.rows.observe(self.acceptor.row());
                     match output {
                         ConnectionOutput::Send(bytes) => {
                             let number = self.wire.iter().filter(|(by, _)| *by == side).count();

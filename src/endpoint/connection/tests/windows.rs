@@ -86,6 +86,7 @@ impl Domain {
             ),
             wire: Vec::new(),
             seen: Vec::new(),
+            rows: Rows::default(),
             now,
         };
         pair.connect();

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::endpoint::error::OWN_CERTIFICATE_BYTES_MAX;
 use crate::error::manual::{self, AREAS};
 
 /// One way to fail a login.
@@ -51,6 +52,11 @@ fn changed(change: impl FnOnce(&mut LocalEndpoint, &mut LocalEndpoint)) -> Pair 
     let (mut a, mut b) = endpoints();
     change(&mut a, &mut b);
     Pair::connected((a, b))
+}
+
+/// The initiator's own certificate is changed.
+fn own(change: impl FnOnce(&mut OwnCertificate)) -> Pair {
+    changed(|a, _| change(a.own_certificate.as_mut().expect("it has one")))
 }
 
 fn meddled(victim: Side, number: usize, change: fn(&[u8]) -> Vec<u8>) -> Pair {
@@ -233,6 +239,15 @@ const REFUSALS: &[Refusal] = {
             changed(|_, b| b.trusted.clear())
         }),
         refusal(28035, 90, Acceptor, Authorization, expired_for_the_acceptor),
+        refusal(28036, 82, Initiator, Method, || {
+            own(|certificate| certificate.private_key_pkcs8 = None)
+        }),
+        refusal(28036, 86, Initiator, Method, || {
+            own(|certificate| certificate.der = b"not a certificate".to_vec())
+        }),
+        refusal(28036, 87, Initiator, Method, || {
+            own(|certificate| certificate.der.resize(OWN_CERTIFICATE_BYTES_MAX + 1, 0))
+        }),
         refusal(28036, 83, Initiator, Method, || {
             changed(|a, _| a.own_certificate = None)
         }),

@@ -28,7 +28,7 @@ use crate::types::WallTime;
 use super::super::error::{
     LoginError, OWN_CERTIFICATE_BYTES_MAX, OwnCertificateProblem, PeerCertificateProblem,
 };
-use super::super::local::{LocalEndpoint, Side};
+use super::super::local::{LocalEndpoint, Side, TrustedCertificate};
 use super::{Mechanism, NoController, Principal, Step};
 
 /// TLS wants a name; it is not sent, and nothing is checked against it.
@@ -229,7 +229,7 @@ impl Trust {
     }
 
     fn verify(&self, shown: &CertificateDer<'_>) -> Result<(), rustls::Error> {
-        check_peer(&self.local, self.wall(), shown).map_err(|problem| {
+        check_peer(&self.local.trusted, self.wall(), shown).map_err(|problem| {
             let text = problem.to_string();
             match self.verdict.lock() {
                 Ok(mut verdict) => *verdict = Some(problem),
@@ -241,14 +241,18 @@ impl Trust {
 }
 
 /// Looks the shown certificate up in `master`: its exact copy must be there and in date.
-fn check_peer(local: &LocalEndpoint, wall: WallTime, shown: &[u8]) -> Result<(), PeerCertificateProblem> {
+fn check_peer(
+    trusted: &[TrustedCertificate],
+    wall: WallTime,
+    shown: &[u8],
+) -> Result<(), PeerCertificateProblem> {
     let facts = certificate::parse(shown).map_err(|e| PeerCertificateProblem::Unreadable(e.to_string()))?;
-    if !local.trusted.iter().any(|t| t.der == shown) {
+    if !trusted.iter().any(|t| t.der == shown) {
         let is_namesake = |der: &[u8]| {
             certificate::parse(der)
                 .is_ok_and(|t| t.issuer_der == facts.issuer_der && t.serial == facts.serial)
         };
-        return Err(match local.trusted.iter().any(|t| is_namesake(&t.der)) {
+        return Err(match trusted.iter().any(|t| is_namesake(&t.der)) {
             true => PeerCertificateProblem::Differs,
             false => PeerCertificateProblem::NotFound,
         });
@@ -333,4 +337,24 @@ impl ClientCertVerifier for Trust {
 
 fn only_tls13() -> rustls::Error {
     rustls::Error::PeerIncompatible(rustls::PeerIncompatible::SignatureAlgorithmsExtensionRequired)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The library hands over what the peer showed before anybody has looked into it.
+    #[test]
+    fn what_is_no_certificate_is_named() {
+        for shown in [&b""[..], b"not a certificate", &[0x30; 64]] {
+            let problem = check_peer(&[], WallTime::default(), shown).expect_err("it is none");
+            assert!(
+                matches!(problem, PeerCertificateProblem::Unreadable(_)),
+                "{problem}"
+            );
+            let error = LoginError::PeerCertificate(problem).to_sql();
+            assert_eq!((error.number, error.state), (28035, 91));
+            assert!(error.text.contains("9766"), "{error}");
+        }
+    }
 }

@@ -48,6 +48,15 @@ const ELSEWHERE: &[(u32, &str)] = &[
     (28080, "tests/security/symptoms.rs: no_endpoint_of_ones_own"),
 ];
 
+/// Likewise for states of a number that has several.
+const STATES_ELSEWHERE: &[((u32, u8), &str)] = &[
+    ((28031, 68), "scenario security/windows_account_disabled_ntlm"),
+    (
+        (28035, 91),
+        "endpoint::auth::certificate: what_is_no_certificate_is_named",
+    ),
+];
+
 fn changed(change: impl FnOnce(&mut LocalEndpoint, &mut LocalEndpoint)) -> Pair {
     let (mut a, mut b) = endpoints();
     change(&mut a, &mut b);
@@ -87,6 +96,19 @@ fn damage_last(bytes: &[u8]) -> Vec<u8> {
 fn frame(kind: FrameType, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Protocol::Mirroring.preamble().to_vec();
     put_frame(&mut bytes, kind, 0, payload);
+    bytes
+}
+
+/// An empty reject with these flags and this sequence number, and a right check value.
+fn frame_with(flags: u8, sequence: u64) -> Vec<u8> {
+    let mut bytes = Protocol::Mirroring.preamble().to_vec();
+    let header = FrameHeader {
+        kind: FrameType::REJECT,
+        flags,
+        sequence,
+        length: 0,
+    };
+    bytes.extend_from_slice(&header.bytes(&[]));
     bytes
 }
 
@@ -272,6 +294,14 @@ const REFUSALS: &[Refusal] = {
             bytes.extend_from_slice(&header.bytes(&[]));
             acceptor_gets(&bytes)
         }),
+        refusal(28040, 2, Acceptor, Format, || acceptor_gets(&frame_with(0x40, 0))),
+        refusal(28040, 3, Acceptor, Format, || acceptor_gets(&frame_with(0, 1))),
+        refusal(28040, 5, Acceptor, Format, || {
+            acceptor_gets(&frame(FrameType::NEGOTIATE_OFFER, &[0xff; 3]))
+        }),
+        refusal(28040, 6, Acceptor, Format, || {
+            acceptor_gets(&frame(FrameType::SESSION, b"too early"))
+        }),
         refusal(28040, 4, Acceptor, Format, || {
             meddled(Side::Initiator, 1, |bytes| {
                 let mut bytes = bytes.to_vec();
@@ -370,6 +400,15 @@ fn every_number_of_the_handshake_is_provoked() {
         missing.is_empty(),
         "nothing provokes {missing:?}: add each to REFUSALS here, or to ELSEWHERE with the test that does"
     );
+    let states = area
+        .entries
+        .iter()
+        .flat_map(|e| e.states.iter().map(|(state, _)| (e.number, *state)));
+    let missing: Vec<(u32, u8)> = states
+        .filter(|one| REFUSALS.iter().all(|r| (r.number, r.state) != *one))
+        .filter(|one| STATES_ELSEWHERE.iter().all(|(other, _)| other != one))
+        .collect();
+    assert!(missing.is_empty(), "nothing provokes these states: {missing:?}");
 }
 
 /// Whatever the reason, the refused caller has seen what an accepted one sees up to there, byte for byte, and then the end.

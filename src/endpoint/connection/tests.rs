@@ -18,10 +18,11 @@ use self::rows::Rows;
 use super::*;
 use crate::crypto::certificate::{self, Generated};
 use crate::endpoint::config::{
-    Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, ListenerIp, ListenerPort,
-    WindowsMethod,
+    Algorithms, Authentication, Encryption, EndpointConfig, EndpointRole, EndpointState, ListenerIp,
+    ListenerPort, WindowsMethod,
 };
-use crate::wire::frame::put_frame;
+use crate::types::{EncryptionInUse, LoginAudit, WallTime};
+use crate::wire::frame::{FLAG_SEALED, FrameHeader, HEADER_BYTES, PREAMBLE_BYTES, put_frame};
 
 const START: i64 = 1_767_225_600;
 const YEAR: i64 = 365 * 24 * 3600;

@@ -2,28 +2,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sim::workload::Operation;
 use crate::types::ClientEvent;
 
 /// What one application did and was told. It writes rows of its own, one transaction at a time.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    pending: BTreeMap<u64, Write>,
+    pending: BTreeMap<u64, Operation>,
     rows: BTreeMap<i64, Row>,
+    /// It was opened when there may have been rows already, of which it knows nothing: it follows those that are inserted
+    /// from then on.
+    late: bool,
 }
 
-/// What a transaction writes.
+/// What a transaction does to one row.
 #[derive(Debug, Clone, Copy)]
-enum Write {
-    /// An insert or an update.
-    Set {
-        id: i64,
-        value: i64,
-    },
-    Move {
-        amount: i64,
-        from: i64,
-        to: i64,
-    },
+enum Change {
+    Inserted(i64),
+    Updated(i64),
+    Moved(i64),
+}
+
+fn changes(operation: Operation) -> Vec<(i64, Change)> {
+    match operation {
+        Operation::Insert { id, value } => vec![(id, Change::Inserted(value))],
+        Operation::Update { id, value } => vec![(id, Change::Updated(value))],
+        Operation::Transfer { amount, from, to } => {
+            vec![(from, Change::Moved(-amount)), (to, Change::Moved(amount))]
+        }
+        Operation::Read { .. } => Vec::new(),
+    }
 }
 
 /// One row as the client may expect it.
@@ -41,6 +49,13 @@ struct Row {
 }
 
 impl Ledger {
+    pub(super) fn late() -> Ledger {
+        Ledger {
+            late: true,
+            ..Ledger::default()
+        }
+    }
+
     pub(super) fn observe(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::Submitted {
@@ -48,21 +63,21 @@ impl Ledger {
                 operation,
                 ..
             } => {
-                if let Some(write) = parse(operation) {
-                    self.pending.insert(*transaction, write);
+                if let Ok(operation) = operation.parse() {
+                    self.pending.insert(*transaction, operation);
                 }
             }
             ClientEvent::Acknowledged { transaction, .. } => {
-                if let Some(write) = self.pending.remove(transaction) {
-                    self.on_acknowledged(write);
+                if let Some(operation) = self.pending.remove(transaction) {
+                    self.on_acknowledged(operation);
                 }
             }
             ClientEvent::Refused { transaction, .. } => {
                 self.pending.remove(transaction);
             }
             ClientEvent::InDoubt { transaction } => {
-                if let Some(write) = self.pending.remove(transaction) {
-                    self.on_doubt(write);
+                if let Some(operation) = self.pending.remove(transaction) {
+                    self.on_doubt(operation);
                 }
             }
             ClientEvent::Connected { .. } | ClientEvent::ConnectFailed { .. } | ClientEvent::Batch { .. } => {
@@ -70,16 +85,17 @@ impl Ledger {
         }
     }
 
-    fn on_acknowledged(&mut self, write: Write) {
-        match write {
-            Write::Set { id, value } => {
-                let row = self.rows.entry(id).or_default();
-                row.acknowledged = Some(value);
-                row.in_doubt.clear();
-            }
-            Write::Move { amount, from, to } => {
-                for (id, amount) in [(from, -amount), (to, amount)] {
-                    let row = self.rows.entry(id).or_default();
+    fn on_acknowledged(&mut self, operation: Operation) {
+        for (id, change) in changes(operation) {
+            let Some(row) = self.row(id, change) else {
+                continue;
+            };
+            match change {
+                Change::Inserted(value) | Change::Updated(value) => {
+                    row.acknowledged = Some(value);
+                    row.in_doubt.clear();
+                }
+                Change::Moved(amount) => {
                     row.moved += amount;
                     row.is_account = true;
                 }
@@ -87,12 +103,14 @@ impl Ledger {
         }
     }
 
-    fn on_doubt(&mut self, write: Write) {
-        match write {
-            Write::Set { id, value } => self.rows.entry(id).or_default().in_doubt.push(value),
-            Write::Move { amount, from, to } => {
-                for (id, amount) in [(from, -amount), (to, amount)] {
-                    let row = self.rows.entry(id).or_default();
+    fn on_doubt(&mut self, operation: Operation) {
+        for (id, change) in changes(operation) {
+            let Some(row) = self.row(id, change) else {
+                continue;
+            };
+            match change {
+                Change::Inserted(value) | Change::Updated(value) => row.in_doubt.push(value),
+                Change::Moved(amount) => {
                     row.moved_in_doubt.push(amount);
                     row.is_account = true;
                 }
@@ -100,17 +118,27 @@ impl Ledger {
         }
     }
 
+    /// The row that is changed, if it is followed.
+    fn row(&mut self, id: i64, change: Change) -> Option<&mut Row> {
+        match change {
+            Change::Updated(_) | Change::Moved(_) if self.late => self.rows.get_mut(&id),
+            _ => Some(self.rows.entry(id).or_default()),
+        }
+    }
+
     /// What `table` shows that cannot be, row by row. Transactions still open count as in doubt.
     pub(super) fn contradictions(&mut self, table: &BTreeMap<i64, i64>) -> Vec<String> {
-        for (_, write) in std::mem::take(&mut self.pending) {
-            self.on_doubt(write);
+        for (_, operation) in std::mem::take(&mut self.pending) {
+            self.on_doubt(operation);
         }
         let mut found: Vec<String> = self
             .rows
             .iter()
             .filter_map(|(id, row)| row.contradiction(*id, table.get(id).copied()))
             .collect();
-        found.extend(self.half_a_transfer(table));
+        if !self.late {
+            found.extend(self.half_a_transfer(table));
+        }
         found
     }
 
@@ -155,23 +183,5 @@ impl Row {
             sums.extend(with);
         }
         sums
-    }
-}
-
-/// Reads `insert 7 = 1000`, `update 7 = 12`, `transfer 5 from 7 to 8`; reads write nothing.
-fn parse(operation: &str) -> Option<Write> {
-    let words: Vec<&str> = operation.split_whitespace().collect();
-    let number = |word: &str| word.parse::<i64>().ok();
-    match words.as_slice() {
-        ["insert" | "update", id, "=", value] => Some(Write::Set {
-            id: number(id)?,
-            value: number(value)?,
-        }),
-        ["transfer", amount, "from", from, "to", to] => Some(Write::Move {
-            amount: number(amount)?,
-            from: number(from)?,
-            to: number(to)?,
-        }),
-        _ => None,
     }
 }

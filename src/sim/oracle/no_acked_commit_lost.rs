@@ -2,8 +2,10 @@
 //!
 //! Seen twice: at the takeover in the logs (what was acknowledged must be hardened where service goes on, same bytes), and
 //! at the end in the data (every acknowledged transaction shows in what the serving principal answers). A forced service
-//! may lose commits, and so may a failover under SAFETY OFF: both are excused, from the operator's commands. Source:
-//! documented, *Role Switching During a Database Mirroring Session*, *Database Mirroring Operating Modes*.
+//! may lose what was committed before it, and what the former principal commits until it knows; what clients were told by
+//! the one that took over is judged as ever. A failover under SAFETY OFF may lose commits, too: excused for the rest of the
+//! run, from the operator's commands. Source: documented, *Role Switching During a Database Mirroring Session*, *Database
+//! Mirroring Operating Modes*.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +13,10 @@ use super::hardened::{Block, HardenedLogs};
 use super::history::{Sessions, session_event};
 use super::ledger::Ledger;
 use super::{End, Oracle, Violation};
-use crate::types::{DatabaseName, Event, InstanceName, Lsn, SessionEvent, Source, Stamped, SwitchKind};
+use crate::types::{
+    ClientEvent, DatabaseName, Event, InstanceName, Lsn, PartnerRole, RoleSequence, SessionEvent, Source,
+    Stamped, SwitchKind,
+};
 
 const NAME: &str = "no-acked-commit-lost-by-failover";
 
@@ -24,6 +29,30 @@ pub(super) struct NoAckedCommitLost {
     /// Databases in which losses are excused from some time on.
     excused: BTreeSet<DatabaseName>,
     clients: BTreeMap<String, Ledger>,
+    /// The databases of which service was forced.
+    forced: BTreeMap<DatabaseName, Forced>,
+    /// The highest sequence under which anybody is known to have had the principal role.
+    sequences: BTreeMap<DatabaseName, RoleSequence>,
+}
+
+/// What is owed since service of a database was last forced.
+#[derive(Debug)]
+struct Forced {
+    sequence: RoleSequence,
+    /// Who has the role since, by then or by a later failover.
+    owner: InstanceName,
+    /// What clients asked of the owner, and were told.
+    clients: BTreeMap<String, Ledger>,
+}
+
+impl Forced {
+    fn observe(&mut self, client: &str, event: &ClientEvent) {
+        if matches!(event, ClientEvent::Submitted { to, .. } if *to != self.owner) {
+            return;
+        }
+        let ledger = self.clients.entry(client.to_owned());
+        ledger.or_insert_with(Ledger::late).observe(event);
+    }
 }
 
 #[derive(Debug)]
@@ -49,9 +78,15 @@ impl NoAckedCommitLost {
             SessionEvent::CommitAcknowledged {
                 database,
                 lsn,
+                role_sequence,
                 state: Some(_),
                 ..
             } => {
+                // The former principal does not know yet that service was forced elsewhere.
+                let forced = self.forced.get(database);
+                if forced.is_some_and(|forced| *role_sequence < forced.sequence) {
+                    return;
+                }
                 let block = self
                     .logs
                     .log(who, database)
@@ -60,22 +95,69 @@ impl NoAckedCommitLost {
                 let by = who.clone();
                 commits.push(AckedCommit { lsn: *lsn, by, block });
             }
-            SessionEvent::Takeover { database, kind, .. } => {
-                self.on_takeover(stamped, who, database, *kind, out)
+            SessionEvent::Takeover {
+                database,
+                kind,
+                role_sequence,
+                ..
+            } => {
+                self.note_sequence(database, *role_sequence);
+                match kind {
+                    SwitchKind::Forced => self.on_forced(who, database, *role_sequence),
+                    SwitchKind::Automatic | SwitchKind::Manual => {
+                        self.on_failover(stamped, who, database, out)
+                    }
+                }
+            }
+            SessionEvent::Role {
+                database,
+                from,
+                to: PartnerRole::Principal,
+                role_sequence,
+            } => {
+                // A process that died behind its record of the takeover never told of it.
+                let new = self.note_sequence(database, *role_sequence);
+                if new && from.is_none() && self.sessions.was_forced(database) {
+                    self.on_forced(who, database, *role_sequence);
+                }
+            }
+            // Without a session the copies go different ways; which of them is asked at the end is not known.
+            SessionEvent::Removed { database, .. } if self.forced.contains_key(database) => {
+                self.excused.insert(database.clone());
             }
             _ => {}
         }
     }
 
-    fn on_takeover(
+    /// Whether nobody is known to have had the role under this sequence, or a higher one.
+    fn note_sequence(&mut self, database: &DatabaseName, sequence: RoleSequence) -> bool {
+        let known = self.sequences.entry(database.clone()).or_default();
+        let new = sequence > *known;
+        *known = sequence.max(*known);
+        new
+    }
+
+    fn on_forced(&mut self, who: &InstanceName, database: &DatabaseName, sequence: RoleSequence) {
+        self.acknowledged.remove(database);
+        let forced = Forced {
+            sequence,
+            owner: who.clone(),
+            clients: BTreeMap::new(),
+        };
+        self.forced.insert(database.clone(), forced);
+    }
+
+    fn on_failover(
         &mut self,
         stamped: &Stamped,
         who: &InstanceName,
         database: &DatabaseName,
-        kind: SwitchKind,
         out: &mut Vec<Violation>,
     ) {
-        if kind == SwitchKind::Forced || !self.sessions.is_safety_full(database) {
+        if let Some(forced) = self.forced.get_mut(database) {
+            forced.owner = who.clone();
+        }
+        if !self.sessions.is_safety_full(database) {
             self.excused.insert(database.clone());
             self.acknowledged.remove(database);
             return;
@@ -117,16 +199,22 @@ impl Oracle for NoAckedCommitLost {
         }
         if let (Source::Client(name), Event::Client(event)) = (&stamped.source, &stamped.event) {
             self.clients.entry(name.clone()).or_default().observe(event);
+            for forced in self.forced.values_mut() {
+                forced.observe(name, event);
+            }
         }
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         for (database, table) in &end.tables {
-            let excused = self.excused.contains(database) || self.sessions.was_forced(database);
-            if excused || !self.sessions.is_safety_full(database) {
+            if self.excused.contains(database) || !self.sessions.is_safety_full(database) {
                 continue;
             }
-            for (client, ledger) in &mut self.clients {
+            let clients = match self.forced.get_mut(database) {
+                Some(forced) => &mut forced.clients,
+                None => &mut self.clients,
+            };
+            for (client, ledger) in clients {
                 if end.databases.get(client) != Some(database) {
                     continue;
                 }
@@ -151,7 +239,7 @@ impl Oracle for NoAckedCommitLost {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{ClientEvent, MirroringState, Safety, Timestamp, WorldEvent};
+    use crate::types::{MirroringState, Safety, Timestamp, WorldEvent};
 
     const SYNCHRONIZED: Option<MirroringState> = Some(MirroringState::Synchronized);
 
@@ -214,9 +302,13 @@ mod tests {
     }
 
     fn submitted(transaction: u64, operation: &str) -> ClientEvent {
+        asked("alpha", transaction, operation)
+    }
+
+    fn asked(to: &str, transaction: u64, operation: &str) -> ClientEvent {
         ClientEvent::Submitted {
             transaction,
-            to: InstanceName::new("alpha"),
+            to: InstanceName::new(to),
             operation: operation.into(),
         }
     }
@@ -294,5 +386,77 @@ mod tests {
             assert_eq!(violations.len(), 1, "{rows:?}");
             assert_eq!(violations[0].oracle, NAME);
         }
+    }
+
+    /// Service is forced on beta, while the client is with alpha and its row 9 on its way; then it finds beta.
+    fn forced() -> Vec<Stamped> {
+        let mut events = load();
+        events.push(client(2, submitted(9, "insert 9 = 90")));
+        let text = "sql on beta: ALTER DATABASE Sales SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS".into();
+        events.push(world(2, WorldEvent::Step { text }));
+        events.push(on(2, "beta", takeover(SwitchKind::Forced, 2)));
+        events.extend(
+            [
+                told(9),
+                submitted(10, "insert 10 = 100"),
+                told(10),
+                asked("beta", 11, "insert 11 = 110"),
+                told(11),
+                asked("beta", 12, "update 3 = 33"),
+                told(12),
+                asked("beta", 13, "transfer 4 from 11 to 1"),
+                told(13),
+            ]
+            .map(|event| client(3, event)),
+        );
+        events
+    }
+
+    #[test]
+    fn after_a_forced_service_only_what_its_principal_confirmed_is_owed() {
+        let late = &forced()[..];
+        for rows in [&[(11, 106)][..], &[(1, 95), (3, 7), (9, 90), (11, 106)]] {
+            assert_eq!(judge_until::<NoAckedCommitLost>(late, &end(rows)), [], "{rows:?}");
+        }
+        for rows in [&[][..], &[(11, 110)], &[(1, 95), (2, 105), (3, 33), (9, 90)]] {
+            let violations = judge_until::<NoAckedCommitLost>(late, &end(rows));
+            assert_eq!(violations.len(), 1, "{rows:?}");
+        }
+        let mut again = forced();
+        again.push(on(4, "alpha", takeover(SwitchKind::Forced, 3)));
+        assert_eq!(judge_until::<NoAckedCommitLost>(&again, &end(&[])), []);
+        let mut handed_back = forced();
+        handed_back.push(on(4, "alpha", takeover(SwitchKind::Manual, 3)));
+        handed_back.extend([submitted(14, "insert 14 = 1"), told(14)].map(|event| client(5, event)));
+        let kept = end(&[(11, 106), (14, 1)]);
+        assert_eq!(judge_until::<NoAckedCommitLost>(&handed_back, &kept), []);
+        let lost = end(&[(11, 106)]);
+        assert_eq!(judge_until::<NoAckedCommitLost>(&handed_back, &lost).len(), 1);
+    }
+
+    #[test]
+    fn a_forced_service_of_which_nobody_told_counts_from_the_return() {
+        let mut events = forced();
+        events.retain(|e| !matches!(e.event, Event::Session(SessionEvent::Takeover { .. })));
+        let told_late = events.len();
+        events.push(on(4, "beta", role(PartnerRole::Principal, 2)));
+        assert_eq!(judge_until::<NoAckedCommitLost>(&events, &end(&[])), []);
+        let violations = judge_until::<NoAckedCommitLost>(&events[..told_late], &end(&[]));
+        assert_eq!(violations.len(), 1);
+    }
+
+    #[test]
+    fn what_is_lost_by_a_failover_behind_a_forced_service_is_seen() {
+        let exposed = Some(MirroringState::Disconnected);
+        let history = |sequence| {
+            let mut events = both_hold(pair());
+            events.push(on(3, "beta", takeover(SwitchKind::Forced, 2)));
+            events.push(on(4, "beta", hardened(2, 10, 20, 2)));
+            events.push(on(4, "beta", acked(sequence, 20, exposed)));
+            events.push(on(9, "alpha", takeover(SwitchKind::Manual, 3)));
+            events
+        };
+        assert_red::<NoAckedCommitLost>(&history(2), NAME);
+        assert_quiet::<NoAckedCommitLost>(&history(1));
     }
 }

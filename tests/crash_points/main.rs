@@ -1,10 +1,10 @@
 //! Every crash point of a commit, of each role switch and of the commands that are recorded: power loss and process death in
 //! the middle of each durable write, on the principal, the mirror and the witness, with that write kept and with it lost.
 //!
-//! Each reference (`references.rs`) is a short client load over the trio in high-safety mode with automatic failover. For each system the
-//! writes are crossed one by one until a run makes none that is left to crash in. In every run the oracles hold (no
-//! acknowledged commit is lost, nobody hardens what was not generated, the session heals), and the table at the end says
-//! how many points were crossed.
+//! Each reference (`references.rs`) is a short client load over the trio in high-safety mode with automatic failover. For each
+//! system the writes are crossed one by one until a run makes none that is left to crash in. In every run the oracles hold
+//! (no acknowledged commit is lost, nobody hardens what was not generated, the session heals), and the table at the end
+//! says how many points were crossed.
 
 mod references;
 

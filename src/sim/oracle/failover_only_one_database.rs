@@ -3,9 +3,9 @@
 //! Partners, endpoint and connections are shared by all sessions of a pair; roles are not. So whoever takes a role over must
 //! have its reason in the same session: for a manual failover that this database's principal showed PENDING_FAILOVER, for
 //! an automatic one and for a forced service that this database's mirror was DISCONNECTED, or for the latter SUSPENDED and
-//! without its partner. And while one database is
-//! switched by hand in calm, every other that was SYNCHRONIZED keeps its state, its links and its clients. Source:
-//! documented, *Database Mirroring*, "database mirroring … works on a per-database basis"; how long calm lasts is ours.
+//! without its partner. And while one database is switched by hand in calm, every other that was SYNCHRONIZED keeps its
+//! state, its links and its clients. Source: documented, *Database Mirroring*, "database mirroring … works on a
+//! per-database basis"; how long calm lasts is ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

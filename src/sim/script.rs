@@ -500,7 +500,9 @@ impl<S: Stage> Player<'_, S> {
                     return Err(error.to_string());
                 }
                 let seen = printed(&reply);
-                expect_that(seen == *rows, || format!("it answered {seen:?}, not {rows:?}"))
+                expect_that(are_as_expected(&seen, rows), || {
+                    format!("it answered {seen:?}, not {rows:?}")
+                })
             }
             Expectation::QueryError {
                 on,
@@ -649,6 +651,18 @@ fn check_model(
         // Answered by a query, not by the model.
         Expectation::Rows { .. } | Expectation::QueryError { .. } => Ok(()),
     }
+}
+
+/// Row by row and cell by cell; an expected `*` is any value that is not NULL.
+fn are_as_expected(seen: &[Vec<String>], expected: &[Vec<String>]) -> bool {
+    let cell = |(seen, expected): (&String, &String)| match expected.as_str() {
+        "*" => seen != "NULL",
+        expected => seen == expected,
+    };
+    let row = |(seen, expected): (&Vec<String>, &Vec<String>)| {
+        seen.len() == expected.len() && seen.iter().zip(expected).all(cell)
+    };
+    seen.len() == expected.len() && seen.iter().zip(expected).all(row)
 }
 
 fn expect_that(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

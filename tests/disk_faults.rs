@@ -103,8 +103,42 @@ const FILES: [(&str, &str); 3] = [
 
 const ROLES: [(&str, &str); 3] = [("principal", "alpha"), ("mirror", "beta"), ("witness", "gamma")];
 
+/// So many rows that the data file has to grow for them.
+const ROWS: u32 = 4_000;
+
 /// A torn write is looked for among so many durable ones.
-const WRITES_TRIED: u32 = 6;
+const WRITES_TRIED: u32 = 12;
+
+/// While the fault lasts: at its beginning; behind the step from which durable writes are counted, before the mirror dies; and
+/// when it is back.
+const EARLY: &str = "6s";
+const IN_A_WRITE: &str = "6810ms";
+const LATE: &str = "7800ms";
+
+/// What is recorded while the fault lasts, if the load and the mirror's death are not enough: when, on whom, what. What hangs
+/// comes last.
+fn record(fault: &str, file: &str, system: &str) -> Option<(&'static str, String, String)> {
+    let (at, on, sql) = match (file, fault) {
+        ("master.mdf", "full") => {
+            let logins = (0..LOGINS).map(|n| format!("CREATE LOGIN l{n} WITH PASSWORD = 'Pa55word{n}';\n"));
+            (LATE, system, logins.collect())
+        }
+        ("sales.mdf", "full") if system == "alpha" => {
+            let rows: Vec<String> = (0..ROWS).map(|id| format!("({id}, 0)")).collect();
+            let table = "USE Sales;\nCREATE TABLE Big (id INT PRIMARY KEY, value INT);";
+            let sql = format!(
+                "{table}\nINSERT INTO Big VALUES {};\nCHECKPOINT;\n",
+                rows.join(", ")
+            );
+            (LATE, system, sql)
+        }
+        ("master.mdf", "torn write") if system == "beta" => (IN_A_WRITE, "alpha", TIMEOUT.to_owned()),
+        ("master.mdf", "stuck") if system == "alpha" => (LATE, system, TIMEOUT.to_owned()),
+        ("master.mdf", _) if system == "alpha" => (EARLY, system, TIMEOUT.to_owned()),
+        _ => return None,
+    };
+    Some((at, on.to_owned(), sql))
+}
 
 fn scenario(case: &Case, file: &str, system: &str, write: u32) -> Scenario {
     // Behind the header of the log; in the first page of rows; in the first bytes of master, by which it is known.
@@ -118,26 +152,16 @@ fn scenario(case: &Case, file: &str, system: &str, write: u32) -> Scenario {
         .replace("{file}", file)
         .replace("{system}", system)
         .replace("{offset}", offset);
-    let master = file == "master.mdf";
-    // Something to record for the principal, and for anybody so much that the file has to grow. What hangs comes last.
-    let logins: String = (0..LOGINS)
-        .map(|n| format!("CREATE LOGIN l{n} WITH PASSWORD = 'Pa55word{n}';\\n"))
-        .collect();
-    let (at, on, sql) = match (master, case.fault) {
-        (true, "full") => ("7800ms", system, logins.as_str()),
-        (true, "stuck") if system == "alpha" => ("7800ms", system, TIMEOUT),
-        (true, _) if system == "alpha" => ("6s", system, TIMEOUT),
-        _ => ("", "", ""),
+    let record = record(case.fault, file, system);
+    let recorded = |when: &str| match &record {
+        Some((at, on, sql)) if *at == when => {
+            format!("[[step]]\nat = \"{at}\"\non = \"{on}\"\nsql = \"\"\"\n{sql}\"\"\"\nmay_fail = true\n")
+        }
+        _ => String::new(),
     };
-    let record = match at.is_empty() {
-        true => String::new(),
-        false => format!("[[step]]\nat = \"{at}\"\non = \"{on}\"\nsql = \"{sql}\"\nmay_fail = true\n"),
-    };
-    let (early, late) = match at {
-        "7800ms" => (String::new(), record),
-        _ => (record, String::new()),
-    };
+    let (early, in_between, late) = (recorded(EARLY), recorded(IN_A_WRITE), recorded(LATE));
     // Found at the start, before the next change writes the place anew.
+    let master = file == "master.mdf";
     let restart = match master && ["bit rot", "bad sector"].contains(&case.fault) {
         true => {
             format!("[[step]]\nat = \"5100ms\"\nfault = {{ kind = \"restart\", instance = \"{system}\" }}\n")
@@ -183,7 +207,7 @@ sql = "USE Sales; CHECKPOINT"
 at = "5s"
 fault = {{ system = "{system}", {keys} }}
 
-{restart}{early}{in_a_write}
+{restart}{early}{in_a_write}{in_between}
 [[step]]
 at = "7s"
 fault = {{ kind = "kill", instance = "beta", lasts = "500ms" }}

@@ -1,6 +1,6 @@
 //! Service is forced only on a mirror that is not connected to its principal, that sees the witness if one is set, and all
-//! of whose pages can be read. With a witness it is the moment of its consent that counts: what it granted is carried out, whomever
-//! the mirror has met by the time it hears of it.
+//! of whose pages can be read. With a witness it is the moment of its consent that counts: what it granted is carried out,
+//! whomever the mirror has met or lost, and whatever was damaged, by the time it hears of it.
 //!
 //! Source: documented, *Role Switching*, *ALTER DATABASE Database Mirroring*; messages 1406 and 1455.
 

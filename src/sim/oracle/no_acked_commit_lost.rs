@@ -2,10 +2,11 @@
 //!
 //! Seen twice: at the takeover in the logs (what was acknowledged must be hardened where service goes on, same bytes), and
 //! at the end in the data (every acknowledged transaction shows in what the serving principal answers). A forced service
-//! may lose what was committed before it, and what the former principal commits until it knows; what clients were told by
-//! the one that took over is judged as ever. A failover under SAFETY OFF may lose commits, too: excused for the rest of the
-//! run, from the operator's commands. Source: documented, *Role Switching During a Database Mirroring Session*, *Database
-//! Mirroring Operating Modes*.
+//! may lose what was committed before it, and what the former principal commits until it knows; what the one that took over
+//! acknowledges is judged as ever in the logs, and in the data by the rows that are inserted from then on, of which nobody
+//! can have lost an earlier state. A failover under SAFETY OFF may lose commits, too: excused for the rest of the run, from
+//! the operator's commands. Source: documented, *Role Switching During a Database Mirroring Session*, *Database Mirroring
+//! Operating Modes*.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -74,6 +75,10 @@ impl NoAckedCommitLost {
             // Before the session there was nothing to lose by a failover.
             SessionEvent::Configured { database, .. } => {
                 self.acknowledged.remove(database);
+                self.sequences.remove(database);
+                if let Some(forced) = self.forced.get_mut(database) {
+                    forced.sequence = RoleSequence::default();
+                }
             }
             SessionEvent::CommitAcknowledged {
                 database,

@@ -1,9 +1,8 @@
 //! A principal with a limit of the redo queue on record sends no log that would take the mirror's queue beyond it.
 //!
 //! The queue is reckoned from what the mirror itself says that it has redone, which the principal hears of later. A block
-//! that finds the queue empty is sent whatever its size, so nothing is said of what is sent from there; a limit that is
-//! set below the queue there is stops the next block only. Source: documented, *sys.database_mirroring*,
-//! `mirroring_redo_queue`.
+//! that finds the queue empty is sent whatever its size, but none is larger than the least limit; a limit that is set below
+//! the queue there is stops the next block only. Source: documented, *sys.database_mirroring*, `mirroring_redo_queue`.
 
 use std::collections::BTreeMap;
 
@@ -57,8 +56,10 @@ impl Oracle for RedoQueueLimit {
             SessionEvent::Redone { database, to } => {
                 self.redone.insert((who.clone(), database.clone()), *to);
             }
-            // Where redo stands after that is told by the next Redone.
-            SessionEvent::Configured { database, .. } | SessionEvent::LogReverted { database, .. } => {
+            // Where redo stands after that is told by the next Redone; a principal redoes nothing.
+            SessionEvent::Configured { database, .. }
+            | SessionEvent::LogReverted { database, .. }
+            | SessionEvent::Role { database, .. } => {
                 self.redone.remove(&(who.clone(), database.clone()));
             }
             SessionEvent::LogSent { database, to } => {
@@ -78,7 +79,7 @@ impl Oracle for RedoQueueLimit {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::Safety;
+    use crate::types::{PartnerRole, Safety};
 
     const MB: u64 = BYTES_PER_MB;
 
@@ -102,6 +103,16 @@ mod tests {
         assert_quiet::<RedoQueueLimit>(&events);
         let mut events = limited(None);
         events.push(on(7, "alpha", sent(9 * MB)));
+        assert_quiet::<RedoQueueLimit>(&events);
+    }
+
+    /// Beta was principal in between, and wrote without anything to redo.
+    #[test]
+    fn what_a_mirror_had_redone_in_another_life_does_not_count() {
+        let mut events = limited(Some(2));
+        events.push(on(7, "beta", role(PartnerRole::Principal, 2)));
+        events.push(on(8, "beta", role(PartnerRole::Mirror, 3)));
+        events.push(on(9, "alpha", sent(9 * MB)));
         assert_quiet::<RedoQueueLimit>(&events);
     }
 

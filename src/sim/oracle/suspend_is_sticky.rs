@@ -63,9 +63,10 @@ impl Oracle for SuspendIsSticky {
                     let of = databases.filter(|d| is_command(text, d, "PARTNER", option));
                     of.cloned().collect::<Vec<_>>()
                 };
-                let (resumed, suspended) = (given("RESUME"), given("SUSPEND"));
+                let (mut resumed, suspended) = (given("RESUME"), given("SUSPEND"));
                 self.told.retain(|database| !resumed.contains(database));
-                self.lifted.extend(resumed.iter().cloned());
+                // One that is refused says nothing of an earlier one whose end nobody knows.
+                resumed.retain(|database| self.lifted.insert(database.clone()));
                 self.told.extend(suspended.iter().cloned());
                 (self.resuming, self.suspending) = (resumed, suspended);
             }

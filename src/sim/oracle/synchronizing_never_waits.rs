@@ -3,7 +3,8 @@
 //!
 //! The moments in which commits are held because the mirror is about to have everything are no more than the way there and
 //! back; so nothing is judged while a fault is done to one of the three, nor while a line that was disturbed may still be
-//! silent. A line that is only a little slow stays within the bound and is judged. Measured as `async-never-waits` is. Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
+//! silent. A line that is only a little slow stays within the bound and is judged. Measured as `async-never-waits` is.
+//! Source: documented, *Mirroring States*, *Database Mirroring Operating Modes*.
 
 use super::commit_waits::{CommitWaits, Late, Promise};
 use super::scene::{FaultSeen, PING, SLACK};
@@ -21,7 +22,7 @@ const PROMISE: Promise = Promise {
 /// After these what was lost comes up anew: no line is left half open.
 const CLEAN: [&str; 2] = ["kill", "restart"];
 
-/// The mirror's last log, its answer and its record make less than a second of four such ways.
+/// The mirror's last log, its answer and its record are on their way for half of the bound with four such ways.
 const SLIGHT_MILLIS: f64 = 250.0;
 
 #[derive(Debug, Default)]
@@ -56,9 +57,10 @@ fn is_disturbed(waits: &CommitWaits, who: &InstanceName) -> bool {
     })
 }
 
-/// Whether it is a line so slow at most, whose latency ends its text.
+/// Whether it is a line so slow at most; its latency ends its text, but for how long it lasts.
 fn is_slight(fault: &FaultSeen) -> bool {
-    let latency = fault.text.rsplit(' ').next();
+    let line = fault.text.split(" for ").next();
+    let latency = line.and_then(|line| line.rsplit(' ').next());
     let millis = latency.and_then(|text| text.strip_suffix("ms"));
     let millis = millis.and_then(|number| number.parse().ok());
     fault.kind == "slow_link" && millis.is_some_and(|millis: f64| millis <= SLIGHT_MILLIS)
@@ -121,5 +123,7 @@ mod tests {
         assert_red::<SynchronizingNeverWaits>(&slow("200ms"), NAME);
         assert_quiet::<SynchronizingNeverWaits>(&slow("300ms"));
         assert_quiet::<SynchronizingNeverWaits>(&slow("1s"));
+        assert_red::<SynchronizingNeverWaits>(&slow("200ms for 30s"), NAME);
+        assert_quiet::<SynchronizingNeverWaits>(&slow("2s for 200ms"));
     }
 }

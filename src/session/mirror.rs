@@ -215,6 +215,9 @@ impl Partner {
             (Pair::Greeting { answered: true }, Body::Start { from, configuration }) => {
                 self.on_start(from, configuration, log, out);
             }
+            // Sent before the principal heard that the session was suspended here once more: it greets anew.
+            (Pair::Established, Body::Start { configuration, .. })
+                if configuration.suspend_sequence < self.record.suspend_sequence => {}
             (Pair::Established, Body::Start { from, configuration }) if self.record.suspended => {
                 self.on_start(from, configuration, log, out);
             }

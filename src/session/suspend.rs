@@ -47,8 +47,7 @@ impl Partner {
     fn suspension_lasts(&self) -> bool {
         match self.record.role {
             PartnerRole::Principal => !self.may_be_resumed_for_repair(),
-            // A forced service suspends by itself.
-            PartnerRole::Mirror => self.takeover.is_some() || self.record.takeover_pending.is_some(),
+            PartnerRole::Mirror => false,
         }
     }
 

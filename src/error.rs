@@ -289,7 +289,7 @@ catalogue! {
     HANDSHAKE_NOT_SENT = 28028, 10, false, "The peer closed the connection before the next message of the handshake could be sent.";
     HANDSHAKE_UNEXPECTED = 28029, 10, false, "The handshake met {0}, which does not belong in its state {1}.";
     HANDSHAKE_OS_CALL = 28031, 10, false, "The operating system refused a step of the handshake: {0}.";
-    ARBITRATION_NEW_LOST = 28032, 10, false, "There is an older connection with this peer, which stays in use: this new one closes.";
+    ARBITRATION_NEW_LOST = 28032, 10, false, "Another connection stands for this peer: this new one closes.";
     ARBITRATION_OLD_LOST = 28033, 10, false, "There is a newer connection with this peer, which takes over: this old one closes.";
     NO_CONNECT_PERMISSION = 28034, 10, false, "The login '{0}' lacks CONNECT on the endpoint.";
     PEER_CERTIFICATE_INVALID = 28035, 10, false, "The peer's certificate is not accepted: {0}.";

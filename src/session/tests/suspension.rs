@@ -5,6 +5,7 @@ use crate::session::Command;
 use crate::types::MirroringState;
 
 const PM: usize = 0;
+const MW: usize = 2;
 
 /// The link or the principal is lost at every message and write of a RESUME; then the mirror is told to suspend.
 #[test]
@@ -47,4 +48,27 @@ fn a_suspend_behind_a_resume_that_was_cut_off_lasts() {
         }
     }
     assert!(points > 40, "{points} points");
+}
+
+/// A forced service suspends by itself, but one that waits for its witness may never come.
+#[test]
+fn a_suspend_does_not_lean_on_a_forced_service_that_was_not_granted() {
+    let mut trio = Trio::started(true);
+    trio.command(A, Command::Suspend);
+    trio.drain();
+    trio.crash(A, 0);
+    trio.drain();
+    trio.command(B, Command::ForceService);
+    assert!(trio.finish_task(B), "the claim is recorded");
+    trio.cut(MW, 0);
+    trio.drain();
+    assert_eq!(trio.sides[B].done.last(), Some(&Err(1421)));
+    trio.command(B, Command::Suspend);
+    trio.drain();
+    assert_eq!(
+        trio.sides[B].done.last(),
+        Some(&Err(1404)),
+        "{:#?}",
+        trio.last_steps()
+    );
 }

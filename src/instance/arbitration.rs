@@ -1,9 +1,10 @@
 //! Which connection is used, and who may come under which name: arbitration at the end of a login.
 //!
 //! Who a peer *is*, its login, was proved by then; which instance it is, is only its word. So whoever claims the id of an
-//! instance that is connected under another login, or that a session knows under another, is refused (28032). The log names
-//! its login (28048), and the audit has it as a failed authorization. Of two connections that this instance initiated to one peer the first is used for both
-//! addresses. Source: documented for the messages; ours for who loses.
+//! instance that is connected under another login, or that a session knows under another, is refused (28032). The acceptor's
+//! log names its login (28048), an initiator's the address (9642), and the audit has it as a failed authorization. Of two
+//! connections that this instance initiated to one peer the first is used for both addresses. Source: documented for the
+//! messages; ours for who loses.
 
 use super::Instance;
 use super::endpoint::Online;

@@ -3,7 +3,8 @@
 //! A change writes the new pages to the end of the file first (a *journal*, ended by a page that has the checksum of all of
 //! them), syncs, writes them to their places, syncs, and voids the journal. A crash in the middle leaves the old pages or a
 //! whole journal, which is carried out again at the next open. A data page that is found damaged or that the disk cannot read,
-//! when the file is opened or when the page is to be changed, is remembered as restore-pending: nothing is written to it but a whole new content.
+//! when the file is opened or when the page is to be changed, is remembered as restore-pending: nothing is written to it but
+//! a whole new content.
 //! The other kinds of pages are held in memory, and damage to them is damage to the file. Source: ours.
 
 use std::collections::{BTreeMap, BTreeSet};

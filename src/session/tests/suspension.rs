@@ -72,3 +72,29 @@ fn a_suspend_does_not_lean_on_a_forced_service_that_was_not_granted() {
         trio.last_steps()
     );
 }
+
+/// A start that was under way when the mirror was told to suspend is of the RESUME before it.
+#[test]
+fn a_start_of_an_older_resume_changes_nothing() {
+    let mut trio = Trio::started(false);
+    trio.command(A, Command::Suspend);
+    trio.drain();
+    trio.command(A, Command::Resume);
+    assert!(trio.deliver(PM, B), "the mirror is asked where its log stands");
+    assert!(trio.deliver(PM, A), "the principal hears it");
+    assert!(
+        trio.finish_task(A),
+        "it records the resumption, and sends its start"
+    );
+    trio.command(B, Command::Suspend);
+    assert!(trio.finish_task(B), "the suspension is recorded");
+    assert!(trio.deliver(PM, B), "the start arrives");
+    assert!(!trio.finish_task(B), "{:#?}", trio.last_steps());
+    trio.calm();
+    for side in [A, B] {
+        assert_eq!(trio.partner(side).state(), Some(MirroringState::Suspended));
+    }
+    assert!(trio.restore_to_full());
+    trio.calm();
+    trio.assert_healthy();
+}

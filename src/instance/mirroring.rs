@@ -378,6 +378,11 @@ impl Instance {
             return;
         }
         self.session_input(name, PartnerInput::Persisted { ticket });
+        // Once it has started, a session's link is both connections.
+        let begun = |d: &Database| matches!(d.links.partner, Some((_, None)));
+        if self.database(name.as_str()).is_some_and(begun) {
+            self.update_links(name, LinkLoss::Hard);
+        }
     }
 
     pub(super) fn wake_sessions(&mut self) {

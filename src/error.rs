@@ -187,6 +187,8 @@ catalogue! {
     DATABASE_NO_QUORUM = 955, 14, false, "Database '{0}' is mirrored and sees neither its partner nor its witness: it is not served.";
     DATABASE_SYNCHRONIZING_ROLE = 956, 14, false, "Database '{0}' is mirrored and has no quorum, or changes its role: it is not served. Look at the links to partner and witness.";
     DATABASE_DAMAGED = 926, 14, true, "Database '{0}' is suspect and cannot be used: {1}.";
+    DATABASE_FILES_OUT_OF_REACH = 945, 14, true, "Database '{0}' cannot be used: its files could not be written. The log of the instance says why; the database is opened anew when the instance starts again.";
+    LOG_NOT_AVAILABLE = 9001, 21, true, "The log of database '{0}' is not available: a write to it failed. The database is not used until the instance starts again; other databases go on.";
     LOG_LOST = 9003, 20, true, "The log of database '{0}' ends at {1}, although it was hardened up to {2}: the disk lost log. The database is not served by this copy.";
     PARTNER_OF_OTHER_VERSION = 41952, 16, false, "Mirroring of \"{0}\" cannot start: the instance at \"{1}\" is of another version, and all instances of a session are of one.";
     LOGS_DIFFER = 41951, 20, true, "The mirror's log of database '{0}' differs from the principal's before {1}, where the principal alone can have written it. One of the disks is damaged. No log is sent.";

@@ -3,7 +3,7 @@
 //! A trio in high-safety mode with automatic failover works under load; one kind of file of one instance fails for a while,
 //! while the partner timeout is changed and the mirror's process dies and returns, so that all three have something to
 //! record; later the instance is restarted, and the session is left alone. The snapshot has a line for each: what the
-//! instance logged, whether it went down, who took over, what everybody is in the end, and which promises broke.
+//! instance logged, what it took out of use, who took over, what everybody is in the end, and which promises broke.
 //! A log or `master` that is rotten or cannot be read may keep a session from healing, for it needs a restore; a page of rows
 //! may not. What damages `master` is followed by a restart, for the next change would write the place anew. A torn write is
 //! the first of the next few durable ones that is to the file. A fault is not felt where nothing meets it. A disk that lies
@@ -255,7 +255,7 @@ fn every_disk_fault_on_every_file_of_every_role() {
     };
     let runs: Vec<Run> = runs.into_iter().enumerate().map(again).collect();
     let mut table = format!(
-        "{:<10}  {:<6}  {:<9}  {:<6}  {:<6}  {:<9}  {:<56}  {}\n",
+        "{:<10}  {:<6}  {:<9}  {:<6}  {:<8}  {:<9}  {:<56}  {}\n",
         "fault", "file", "role", "felt", "down", "took over", "in the end", "logged by it; promises broken"
     );
     for ((case, role, system, kind, _), run) in rows.iter().zip(&runs) {
@@ -274,10 +274,10 @@ fn every_disk_fault_on_every_file_of_every_role() {
             run.failures
         );
         let line = format!(
-            "{:<10}  {kind:<6}  {role:<9}  {:<6}  {:<6}  {:<9}  {:<56}  {}",
+            "{:<10}  {kind:<6}  {role:<9}  {:<6}  {:<8}  {:<9}  {:<56}  {}",
             case.fault,
             if felt(run) { "yes" } else { "no" },
-            if went_down(run, system) { "yes" } else { "no" },
+            went_down(run, system),
             took_over(run),
             at_the_end(run),
             [numbers(run, system), broken].concat().join(" "),
@@ -324,12 +324,23 @@ fn events(run: &Run) -> impl Iterator<Item = (&Source, &Event)> {
     stamped.map(|e| (&e.source, &e.event))
 }
 
-/// Whether it stopped by itself.
-fn went_down(run: &Run, system: &str) -> bool {
+/// What it took out of use by itself while it ran: all of it, or the database.
+fn went_down(run: &Run, system: &str) -> &'static str {
     let who = Source::Instance(InstanceName::new(system));
-    events(run).any(|(source, event)| {
-        *source == who && matches!(event, Event::Instance(InstanceEvent::Stopped { .. }))
-    })
+    let told =
+        |wanted: fn(&Event) -> bool| events(run).any(|(source, event)| *source == who && wanted(event));
+    let stopped = |event: &Event| matches!(event, Event::Instance(InstanceEvent::Stopped { .. }));
+    let log_failed = |event: &Event| {
+        matches!(
+            event,
+            Event::Instance(InstanceEvent::ErrorLog { number: 9001, .. })
+        )
+    };
+    match (told(stopped), told(log_failed)) {
+        (true, _) => "instance",
+        (false, true) => "database",
+        (false, false) => "no",
+    }
 }
 
 fn took_over(run: &Run) -> String {

@@ -60,7 +60,8 @@ fn following(body: &Body) -> Option<Body> {
         Body::Opened { .. } => Body::OpenRefused { number: 1408 },
         Body::OpenRefused { .. } => Body::Removed,
         Body::Removed => Body::NoSession,
-        Body::NoSession => Body::Probe,
+        Body::NoSession => Body::Unavailable,
+        Body::Unavailable => Body::Probe,
         Body::Probe => hello(),
         Body::Hello(_) => Body::Start {
             from: lsn,

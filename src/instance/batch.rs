@@ -9,6 +9,7 @@ use super::Instance;
 use super::catalog::DatabaseEntry;
 use super::client::ClientSession;
 use super::database::Database;
+use super::database::down::RestoredLog;
 use super::database::tables::{Blocked, Transaction};
 use super::ddl::CertificateStep;
 use super::io::{ControllerTicket, DiskError, DiskReply, DiskTicket};
@@ -101,6 +102,8 @@ pub(super) enum Then {
         log_of: Option<DatabaseName>,
     },
     RestoreRead(ast::Restore),
+    /// The last block that `RESTORE LOG` brought is hardened, and all before it.
+    LogRestored(Box<RestoredLog>),
 }
 
 /// A database whose files are being created; it is not in the catalog before they are there.

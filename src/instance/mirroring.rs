@@ -96,6 +96,7 @@ impl Instance {
                     return Err(msg::MIRROR_BUSY.error());
                 }
             }
+            Some(Database { down: Some(down), .. }) if self.is_mirrored(name) => return Err(down.error(name)),
             _ => return Err(msg::NOT_MIRRORED.with(&[name])),
         }
         self.start_command(connection, name, |i, name| {
@@ -127,6 +128,9 @@ impl Instance {
         if waiting {
             self.forget_session(name);
             return self.persist(connection, Then::Finish);
+        }
+        if self.is_down(name) {
+            return self.partner_off_while_down(connection, name);
         }
         self.command(connection, name, Command::Off)
     }
@@ -330,7 +334,7 @@ impl Instance {
     }
 
     /// Whether the catalog knows of a session of this database.
-    fn is_mirrored(&self, name: &DatabaseName) -> bool {
+    pub(super) fn is_mirrored(&self, name: &DatabaseName) -> bool {
         let entry = self.catalog.database(name.as_str());
         entry.is_some_and(|e| e.mirroring.is_some())
     }
@@ -483,7 +487,8 @@ impl Instance {
                 self.joins(*out, EndpointRole::can_be_partner)
                     && self.joins(*inbound, EndpointRole::can_be_partner)
             };
-            link.filter(both).map(|(out, inbound)| (out, Some(inbound)))
+            let link = link.filter(both).map(|(out, inbound)| (out, Some(inbound)));
+            link.filter(|link| database.silent != Some(*link))
         } else {
             None
         };
@@ -502,7 +507,7 @@ impl Instance {
         }
     }
 
-    fn update_links(&mut self, name: &DatabaseName, cause: LinkLoss) {
+    pub(super) fn update_links(&mut self, name: &DatabaseName, cause: LinkLoss) {
         let Some(database) = self.database(name.as_str()) else {
             return;
         };
@@ -519,10 +524,14 @@ impl Instance {
         let grew = matches!((before.partner, after.partner), (Some((a, None)), Some((b, Some(_)))) if a == b);
         if before.partner != after.partner && !grew {
             if let Some((outbound, inbound)) = before.partner {
+                // Nothing is wrong with the connections to a partner whose database is not available.
+                let sound = self
+                    .database(name.as_str())
+                    .is_some_and(|d| d.silent == before.partner);
                 self.session_input(name, PartnerInput::PartnerDown { cause });
                 for left in [Some(outbound), inbound].into_iter().flatten() {
                     let kept = after.partner.is_some_and(|(o, i)| o == left || i == Some(left));
-                    if !kept {
+                    if !kept && !sound {
                         self.close_peer(left, None);
                     }
                 }
@@ -680,7 +689,7 @@ impl Instance {
 
     // Messages.
 
-    fn tell_partner(&mut self, name: &DatabaseName, message: &Message) {
+    pub(super) fn tell_partner(&mut self, name: &DatabaseName, message: &Message) {
         let Some(database) = self.database(name.as_str()) else {
             return;
         };
@@ -694,14 +703,14 @@ impl Instance {
         }
     }
 
-    fn tell_witness(&mut self, name: &DatabaseName, message: &Message) {
+    pub(super) fn tell_witness(&mut self, name: &DatabaseName, message: &Message) {
         let via = self.database(name.as_str()).and_then(|d| d.links.witness);
         if let Some(via) = via {
             self.say_of(name, via, message);
         }
     }
 
-    fn tell_peer(&mut self, peer: Guid, message: &Message) {
+    pub(super) fn tell_peer(&mut self, peer: Guid, message: &Message) {
         let via = self.endpoint.peers.inbound(peer);
         if let Some(via) = via {
             self.say(via, message);
@@ -717,7 +726,7 @@ impl Instance {
         }
     }
 
-    fn say(&mut self, connection: ConnectionId, message: &Message) {
+    pub(super) fn say(&mut self, connection: ConnectionId, message: &Message) {
         self.try_say(connection, message);
     }
 
@@ -771,8 +780,10 @@ impl Instance {
                 let on_link = links.partner.is_some() && self.partner_id(&name) == Some(peer);
                 let reply_via = links.reply_via == Some(connection);
                 let gone = message.body == Body::NoSession && self.is_to_partner(database, connection);
-                if message.body == Body::Probe {
-                    return;
+                match message.body {
+                    Body::Probe => return,
+                    Body::Unavailable if on_link => return self.partner_is_unavailable(&name),
+                    _ => {}
                 }
                 let counted = from_witness || on_link || reply_via || gone;
                 if let Some(database) = self.database_mut(&name).filter(|_| counted) {
@@ -791,7 +802,7 @@ impl Instance {
                 }
             }
             // A database that cannot be opened does not end its session: the partner keeps its side.
-            None if self.is_recorded(message.session) => {}
+            None if self.is_recorded(message.session) => self.greeted_while_down(connection, &message),
             None => match &message.body {
                 Body::Open(open) => {
                     let name = open.database.clone();

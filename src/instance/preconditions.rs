@@ -64,7 +64,7 @@ impl Instance {
         if database.is_some_and(Database::is_mirrored) {
             return Err(msg::ALREADY_MIRRORED.with(&[name]));
         }
-        if database.is_none_or(|d| d.suspect.is_some()) {
+        if database.is_none_or(|d| d.down.is_some()) {
             return Err(msg::SUSPECT_DATABASE.with(&[name]));
         }
         if entry.recovery != RecoveryModel::Full {
@@ -111,7 +111,7 @@ impl Instance {
         let Some(entry) = self.catalog.database(name) else {
             return Some(msg::REMOTE_MISSING.number);
         };
-        let Some(database) = self.database(name).filter(|d| d.suspect.is_none()) else {
+        let Some(database) = self.database(name).filter(|d| d.down.is_none()) else {
             return Some(msg::REMOTE_NOT_RESTORING.number);
         };
         let Some(session) = &database.session else {

@@ -50,10 +50,13 @@ pub(super) enum Purpose {
         database: DatabaseName,
         to: Lsn,
     },
-    LogDiscard,
+    LogDiscard {
+        database: DatabaseName,
+    },
     /// The data file was taken back; the log is cut next.
     Undo {
         database: DatabaseName,
+        to: Lsn,
     },
     /// The partner wants this page.
     PageCheck {
@@ -83,7 +86,8 @@ impl Instance {
     }
 
     pub(super) fn on_disk_done(&mut self, asked: DiskTicket, result: Result<DiskReply, DiskError>) {
-        let Some(purpose) = self.pending.remove(&asked) else {
+        let purpose = self.pending.remove(&asked);
+        let Some(purpose) = purpose.and_then(|purpose| self.unless_down(asked, purpose)) else {
             return;
         };
         match purpose {
@@ -112,7 +116,7 @@ impl Instance {
                 end,
                 crc,
             } => {
-                self.must(result, "a log write", |i| {
+                self.database_must(&database, result, "a log write", |i| {
                     i.on_log_hardened(&database, role_sequence, start, end, crc)
                 });
             }
@@ -139,10 +143,14 @@ impl Instance {
                 }
                 self.resume_with(&Wait::Disk(asked), &written);
             }
-            Purpose::LogDiscard => self.must(result, "giving up log", |_| {}),
-            Purpose::Undo { database } => {
+            Purpose::LogDiscard { database } => {
+                self.database_must(&database, result, "giving up log", |_| {});
+            }
+            Purpose::Undo { database, to } => {
                 self.note_damage(&database, &result);
-                self.must(result, "a data file write", |i| i.on_undone(&database));
+                self.database_must(&database, result, "a data file write", |i| {
+                    i.on_undone(&database, to)
+                });
             }
             Purpose::PageCheck {
                 database,
@@ -162,7 +170,9 @@ impl Instance {
                 }
             }
             Purpose::LogTruncate { database, to } => {
-                self.must(result, "cutting a log", |i| i.on_log_truncated(&database, to));
+                self.database_must(&database, result, "cutting a log", |i| {
+                    i.on_log_truncated(&database, to)
+                });
             }
         }
     }
@@ -183,7 +193,7 @@ impl Instance {
     }
 
     /// Go on if the disk did what the instance relies on; otherwise stop serving anything: an instance that cannot
-    /// write its log or its catalog must not promise anything any more.
+    /// write its catalog must not promise anything any more.
     pub(super) fn must(
         &mut self,
         result: Result<DiskReply, DiskError>,

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 
 use super::Instance;
 use super::catalog::RecoveryModel;
+use super::database::down::Down;
 use super::database::tables::{Blocked, Transaction};
 use super::procedures::{MSDB, STATUS_TABLE};
 use super::views::{
@@ -270,7 +271,8 @@ impl Instance {
             return DatabaseState::RecoveryPending;
         };
         match &database.session {
-            _ if database.suspect.is_some() => DatabaseState::Suspect,
+            _ if database.down == Some(Down::RecoveryPending) => DatabaseState::RecoveryPending,
+            _ if database.down.is_some() => DatabaseState::Suspect,
             Some(session) if session.role() == PartnerRole::Mirror => DatabaseState::Restoring,
             Some(session) if !session.is_serving() => DatabaseState::RecoveryPending,
             None if entry.restoring => DatabaseState::Restoring,

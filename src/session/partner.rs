@@ -601,6 +601,12 @@ impl Partner {
         }
     }
 
+    /// What partner and witness are told when the instance cannot use the database any more.
+    pub fn farewell(&self) -> (Message, Message) {
+        let to_partner = self.message(self.their_link, Body::Unavailable);
+        (to_partner, self.message(self.witness_link, Body::Unavailable))
+    }
+
     pub(super) fn log_position(log: &Log) -> LogPosition {
         let mut epochs = log.epochs();
         let surplus = epochs.len().saturating_sub(EPOCHS_MAX);

@@ -158,7 +158,10 @@ impl Witness {
             }
             body => {
                 let known = self.peers.get(&peer).filter(|p| p.link == message.link);
-                if let Some(known) = known.cloned() {
+                // As if its link had been lost: it introduces itself again when it can.
+                if body == Body::Unavailable && known.is_some() {
+                    self.peers.remove(&peer);
+                } else if let Some(known) = known.cloned() {
                     self.on_request(peer, &known, message.role_sequence, body, out);
                 }
             }

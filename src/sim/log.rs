@@ -62,6 +62,7 @@ fn level(event: &Event) -> Level {
             | SessionEvent::LogReverted { .. }
             | SessionEvent::Configured { .. }
             | SessionEvent::Removed { .. }
+            | SessionEvent::Unavailable { .. }
             | SessionEvent::WitnessSet { anew: false, .. },
         ) => Level::INFO,
         Event::Session(

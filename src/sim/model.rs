@@ -35,11 +35,21 @@ struct LogLine {
 pub struct DatabaseCopy {
     pub role: Option<PartnerRole>,
     pub role_sequence: RoleSequence,
-    /// `None` while its process is dead or before it reported one.
+    /// `None` while its process is dead, while the database cannot be used, and before it reported one.
     pub state: Option<MirroringState>,
     pub serving: bool,
     pub partner: Option<LinkState>,
     pub witness: Option<LinkState>,
+}
+
+impl DatabaseCopy {
+    /// Its process is gone, or cannot use it: nothing is shown of it.
+    fn leave(&mut self) {
+        self.state = None;
+        self.serving = false;
+        self.partner = None;
+        self.witness = None;
+    }
 }
 
 /// One change of the principal role.
@@ -274,14 +284,8 @@ impl Model {
             WorldEvent::ProcessKilled { instance } => {
                 self.alive.remove(instance);
                 self.endpoints.remove(instance);
-                for ((who, _), copy) in &mut self.copies {
-                    if who == instance {
-                        copy.state = None;
-                        copy.serving = false;
-                        copy.partner = None;
-                        copy.witness = None;
-                    }
-                }
+                let own = self.copies.iter_mut().filter(|((who, _), _)| who == instance);
+                own.for_each(|(_, copy)| copy.leave());
             }
             _ => {}
         }
@@ -314,6 +318,7 @@ impl Model {
                     ..DatabaseCopy::default()
                 };
             }
+            SessionEvent::Unavailable { database } => self.entry(who, database).leave(),
             SessionEvent::Role {
                 database,
                 to,

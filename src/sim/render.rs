@@ -335,6 +335,7 @@ fn session(event: &SessionEvent) -> Option<String> {
             ..
         } => (database, format!("configured as {role}, partner {partner}")),
         SessionEvent::Removed { database, .. } => (database, "removed".into()),
+        SessionEvent::Unavailable { database } => (database, "not available".into()),
         SessionEvent::WitnessSet {
             database,
             witness,

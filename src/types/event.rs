@@ -368,6 +368,11 @@ pub enum SessionEvent {
         database: DatabaseName,
         session: Guid,
     },
+    /// The database cannot be used here, mirrored or not: its log failed, or it was opened and cannot be trusted. Until
+    /// `LogRecovered`.
+    Unavailable {
+        database: DatabaseName,
+    },
     /// The witness that this partner has on record: `anew` if the partner has just begun and it may have been told before.
     WitnessSet {
         database: DatabaseName,

@@ -66,6 +66,9 @@ pub enum Body {
     Removed,
     /// There is no session of this GUID here.
     NoSession,
+    /// The session is here, but its database cannot be used until the instance starts again: as good as a lost link, for
+    /// this session alone. To the partner, and to the witness that the sender is connected to.
+    Unavailable,
     /// Is there a session of this GUID at the other end? Only its lack is answered, with `NoSession`.
     Probe,
 

@@ -11,7 +11,7 @@ manual! {
         ["Connect again; the failover partner of the connection string may be the principal now.",
          "Check whether the last transaction happened before repeating it."];
     823 Documented [Instance]
-        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: the instance stops, unless it was a data file, for which the log has everything; a mirror then suspends the session of that database. With operating system error 23 it is one page that the disk cannot read back: it is treated as a damaged one (824)."
+        "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: if it was master the instance stops; if it was the log of a database that database is taken out of use (9001); what a data file lacks the log has, and only a mirror suspends the session of that database. With operating system error 23 it is one page that the disk cannot read back: it is treated as a damaged one (824)."
         ["Look at the disk: errors, space, cables.", "If it names a page and the database is mirrored: wait for 1461; the page is fetched from the partner.", "If the instance stopped, start it again; recovery says what the disk has kept.", "After 1454: RESUME on the principal, once the disk is well.",
          "Restore from a backup, or remove and re-establish mirroring, if the database does not open."];
     824 Documented [Instance]
@@ -36,6 +36,11 @@ manual! {
         "The database waits for further backups: it was restored WITH NORECOVERY."
         ["Restore the remaining log backups, or RESTORE DATABASE WITH RECOVERY if there are none.",
          "A future mirror stays in this state until SET PARTNER."];
+    945 Documented [Statement, Client]
+        "The log of the database failed while it was used (9001), so that nothing could be promised any more."
+        ["Look for 823 and 9001 in the log of the instance: they name the file and what the disk said.",
+         "If it is mirrored, use the other partner: it may have taken over, or can be forced.",
+         "Mend the disk, then start the instance again: the database is recovered from its files."];
     954 Documented [Statement, Client]
         "This instance is the mirror of the database, and a mirror serves nobody."
         ["Connect to the principal; sys.database_mirroring names it.",
@@ -115,6 +120,10 @@ manual! {
     5058 Documented [Statement]
         "The option is none of a system database."
         ["Mirror user databases; what lives in master (logins, certificates, endpoints) is set up on every instance by hand."];
+    9001 Documented [Instance]
+        "The log of the database could not be written, or a data file from which something had to be taken back. The database is taken out of use; other databases of the instance are not. Its partner and its witness are told at once, as if the links of its session had broken."
+        ["Look at 823 before it for what the disk said.", "Look whether the partner has taken over: sys.database_mirroring there.",
+         "Mend the disk, then start the instance again.", "Or SET PARTNER OFF and restore the database from backups."];
     9002 Documented [Statement, Instance]
         "The transaction log has no room for another record. A principal keeps log until its mirror has it, so a lost or slow mirror fills it."
         ["Look at mirroring_state_desc: a DISCONNECTED or SUSPENDED session holds the log.",

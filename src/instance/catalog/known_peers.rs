@@ -39,6 +39,12 @@ impl Catalog {
         }
     }
 
+    /// The instances that were met as partners of a session.
+    pub fn peers_of(&self, session: Guid) -> Vec<Guid> {
+        let known = self.known_peers.values().filter(|k| k.session == session);
+        known.map(|k| k.instance).collect()
+    }
+
     /// The session is no more.
     pub fn forget_peers_of(&mut self, session: Guid) {
         let gone = self.known_peers.iter().filter(|(_, k)| k.session == session);

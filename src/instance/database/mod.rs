@@ -4,17 +4,20 @@
 //! hardened the block it is written to the data file; when the session says so it is acknowledged and unlocked.
 
 pub mod backup;
+pub mod down;
 pub mod pages;
 pub mod tables;
 mod truncation;
 
 use std::collections::VecDeque;
 
+use down::{Down, RestoredLog};
 use pages::Pages;
 use tables::{Tables, Transaction};
 
 use super::Instance;
-use super::batch::{StatementResult, Wait};
+use super::batch::{StatementResult, Then, Wait};
+use super::catalog::DatabaseEntry;
 use super::counters::Counters;
 use super::io::{DatabaseImage, DiskError, DiskReply, DiskRequest, DiskTicket};
 use super::procedures::MSDB;
@@ -48,8 +51,10 @@ pub struct Database {
     pub counters: Counters,
     /// Whom its session wanted dialled when it was last looked at: partner and witness.
     pub dials: [Option<ServerAddress>; 2],
-    /// Why the database cannot be trusted, if it cannot.
-    pub suspect: Option<String>,
+    /// Why the database cannot be used, if it cannot.
+    pub down: Option<Down>,
+    /// The link over which the partner has said that its database is not available; one that follows is another.
+    pub silent: Option<PartnerLink>,
     pub pages: Pages,
     /// What was found behind the last good block of the log when it was read, and will be overwritten.
     pub tail_cut: Option<String>,
@@ -68,11 +73,13 @@ pub struct Database {
     next_transaction: u64,
 }
 
+/// The connection to the partner, and the one from it (none while a session starts).
+pub type PartnerLink = (ConnectionId, Option<ConnectionId>);
+
 /// The links of a database's session as they were last reported to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Links {
-    /// The connection to the partner, and the one from it (none while a session starts).
-    pub partner: Option<(ConnectionId, Option<ConnectionId>)>,
+    pub partner: Option<PartnerLink>,
     pub witness: Option<ConnectionId>,
     /// Where a mirror that waits for its principal answers it.
     pub reply_via: Option<ConnectionId>,
@@ -93,7 +100,8 @@ impl Database {
             joining: None,
             counters: Counters::default(),
             dials: [None, None],
-            suspect: None,
+            down: None,
+            silent: None,
             pages: Pages::default(),
             tail_cut: None,
             tables_at: start,
@@ -262,8 +270,8 @@ impl Instance {
         let Some(database) = self.database(name) else {
             return Err(msg::DATABASE_RESTORING.with(&[&entry.name]));
         };
-        if let Some(why) = &database.suspect {
-            return Err(msg::DATABASE_DAMAGED.with(&[&entry.name, why]));
+        if let Some(down) = &database.down {
+            return Err(down.error(&entry.name));
         }
         match &database.session {
             Some(session) if session.role() == PartnerRole::Mirror => {
@@ -372,17 +380,27 @@ impl Instance {
         self.harden(name, block);
     }
 
+    /// The same for the last one, with what the catalog is to say of the copy once it is hardened.
+    pub(super) fn take_last_restored_block(
+        &mut self,
+        connection: ConnectionId,
+        entry: DatabaseEntry,
+        block: &LogBlock,
+    ) -> StatementResult {
+        let name = entry.name.clone();
+        if let Some(database) = self.database_mut(&name) {
+            redo_block(&mut database.tables, block);
+            database.tables_at = block.end();
+        }
+        let request = self.append_request(&name, block);
+        let block = block.clone();
+        let then = Then::LogRestored(Box::new(RestoredLog { entry, block }));
+        self.ask_disk(connection, request, then)
+    }
+
     /// Ask the disk to harden a block.
     pub(super) fn harden(&mut self, name: &DatabaseName, block: &LogBlock) {
-        let now = self.now.at;
-        if let Some(database) = self.database_mut(name) {
-            database.counters.harden_asked(now, block.end());
-        }
-        let request = DiskRequest::AppendLog {
-            database: name.clone(),
-            at: block.start(),
-            bytes: block.encode().to_vec(),
-        };
+        let request = self.append_request(name, block);
         let purpose = Purpose::LogAppend {
             database: name.clone(),
             role_sequence: block.role_sequence(),
@@ -391,6 +409,18 @@ impl Instance {
             crc: block.crc(),
         };
         self.disk(request, purpose);
+    }
+
+    fn append_request(&mut self, name: &DatabaseName, block: &LogBlock) -> DiskRequest {
+        let now = self.now.at;
+        if let Some(database) = self.database_mut(name) {
+            database.counters.harden_asked(now, block.end());
+        }
+        DiskRequest::AppendLog {
+            database: name.clone(),
+            at: block.start(),
+            bytes: block.encode().to_vec(),
+        }
     }
 
     pub(super) fn on_log_hardened(
@@ -582,26 +612,26 @@ impl Instance {
                 durable: true,
             };
             let database = name.clone();
-            self.disk(request, Purpose::Undo { database });
+            self.disk(request, Purpose::Undo { database, to });
+        } else {
+            self.cut_log(name, to);
         }
-        let request = DiskRequest::TruncateLog {
-            database: name.clone(),
-            to,
-        };
-        self.disk(
-            request,
-            Purpose::LogTruncate {
-                database: name.clone(),
-                to,
-            },
-        );
         self.forget_pages_without_table(name);
     }
 
-    pub(super) fn on_undone(&mut self, name: &DatabaseName) {
+    /// The data file holds nothing of what is taken back: the log may follow.
+    pub(super) fn on_undone(&mut self, name: &DatabaseName, to: Lsn) {
         if let Some(database) = self.database_mut(name) {
             database.counters.undo_scanned();
         }
+        self.cut_log(name, to);
+    }
+
+    fn cut_log(&mut self, name: &DatabaseName, to: Lsn) {
+        let database = name.clone();
+        let request = DiskRequest::TruncateLog { database, to };
+        let database = name.clone();
+        self.disk(request, Purpose::LogTruncate { database, to });
     }
 
     pub(super) fn on_log_truncated(&mut self, name: &DatabaseName, to: Lsn) {
@@ -673,23 +703,19 @@ impl Instance {
             Err(error) => Err(error.to_string()),
         };
         let log_bytes_max = self.catalog.database(name.as_str()).map(|e| e.log_bytes_max);
-        let mut database = opened.unwrap_or_else(|why| {
-            let mut damaged = Database::new(name.clone(), Lsn::ZERO, Tables::default());
-            damaged.suspect = Some(why);
-            damaged
-        });
+        let mut database = opened.unwrap_or_else(|why| Database::down(name.clone(), Down::Suspect(why)));
         if let Some(bytes) = log_bytes_max {
             database.log.set_bytes_max(bytes);
         }
-        if let Some(why) = &database.suspect {
-            let error = msg::DATABASE_DAMAGED.with(&[name, why]);
-            self.log_error(&error);
+        if let Some(down) = &database.down {
+            self.log_error(&down.error(name));
+            self.tell_down(name);
         }
         if let Some(tail) = &database.tail_cut {
             let error = msg::LOG_TAIL_CUT.with(&[name, tail]);
             self.log_error(&error);
         }
-        if database.suspect.is_none() {
+        if database.down.is_none() {
             self.emit(SessionEvent::LogRecovered {
                 database: name.clone(),
                 end: database.log.end(),
@@ -700,11 +726,11 @@ impl Instance {
             .catalog
             .database(name.as_str())
             .and_then(|e| e.mirroring.clone());
-        if let Some(record) = record.filter(|_| database.suspect.is_none()) {
+        if let Some(record) = record.filter(|_| database.down.is_none()) {
             self.restore_session(&mut database, record);
         }
         // A mirror goes on with its redo where it was; every other copy has been recovered by now.
-        if database.suspect.is_none() && database.role() != Some(PartnerRole::Mirror) {
+        if database.down.is_none() && database.role() != Some(PartnerRole::Mirror) {
             let (database, to) = (name.clone(), database.tables_at);
             self.emit(SessionEvent::Redone { database, to });
         }

@@ -180,7 +180,7 @@ impl Instance {
         };
         let (to, _) = database.truncation(recovery, restoring);
         let worth = |to: Lsn| to >= database.log.start().advance(database.piece());
-        if !worth(to) || database.suspect.is_some() {
+        if !worth(to) || database.down.is_some() {
             return;
         }
         if !worth(database.log.discardable(to)) {
@@ -209,7 +209,8 @@ impl Instance {
             database: name.clone(),
             before: to,
         };
-        self.disk(request, Purpose::LogDiscard);
+        let database = name.clone();
+        self.disk(request, Purpose::LogDiscard { database });
         self.session_input(name, PartnerInput::Discarded { to });
     }
 }

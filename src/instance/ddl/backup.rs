@@ -138,7 +138,7 @@ impl Instance {
     }
 
     fn check_restorable(&self, name: &str) -> Result<(), SqlError> {
-        if self.database(name).is_some_and(Database::is_mirrored) {
+        if self.is_mirrored(&DatabaseName::new(name)) {
             return Err(msg::RESTORE_OVERWRITES.with(&[&name]));
         }
         Ok(())
@@ -153,6 +153,9 @@ impl Instance {
         }
         entry.restoring = false;
         if let Some(database) = self.database(name) {
+            if let Some(down) = &database.down {
+                return Err(down.error(&entry.name));
+            }
             let end = database.log.end();
             entry.path = database.path(&entry.path);
             self.fork(&mut entry, end);
@@ -295,8 +298,8 @@ impl Instance {
         let Some(database) = self.database_mut(&name) else {
             return Err(msg::DATABASE_MISSING.with(&[&name]));
         };
-        if let Some(why) = &database.suspect {
-            return Err(msg::DATABASE_DAMAGED.with(&[&name, why]));
+        if let Some(down) = &database.down {
+            return Err(down.error(&name));
         }
         let end = database.log.end();
         if backup.first_lsn > end {
@@ -321,16 +324,19 @@ impl Instance {
             })?;
         }
         database.log = log;
-        for block in &missing {
-            self.take_restored_block(&name, block);
-        }
         take_over(&mut entry, backup);
         if !restore.norecovery {
             entry.restoring = false;
             self.fork(&mut entry, backup.last_lsn);
         }
-        self.catalog.put_database(entry);
-        self.persist(connection, Then::Finish)
+        let Some((last, others)) = missing.split_last() else {
+            self.catalog.put_database(entry);
+            return self.persist(connection, Then::Finish);
+        };
+        for block in others {
+            self.take_restored_block(&name, block);
+        }
+        self.take_last_restored_block(connection, entry, last)
     }
 }
 

@@ -109,7 +109,7 @@ impl Instance {
     pub(super) fn drop_database(&mut self, connection: ConnectionId, name: &str) -> StatementResult {
         let entry = self.catalog.database(name).cloned();
         let entry = entry.ok_or_else(|| msg::CANNOT_FIND.with(&[&"database", &name]))?;
-        if self.database(name).is_some_and(Database::is_mirrored) {
+        if self.is_mirrored(&entry.name) {
             return Err(msg::OPERATION_ON_MIRRORED.with(&[&entry.name]));
         }
         self.check_unused(&entry.name)?;
@@ -207,7 +207,7 @@ impl Instance {
         name: &DatabaseName,
         model: ast::RecoveryModel,
     ) -> StatementResult {
-        if self.database(name.as_str()).is_some_and(Database::is_mirrored) {
+        if self.is_mirrored(name) {
             return Err(msg::OPERATION_ON_MIRRORED.with(&[name]));
         }
         let Some(mut entry) = self.catalog.database(name.as_str()).cloned() else {

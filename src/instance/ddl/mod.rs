@@ -85,7 +85,12 @@ impl Instance {
         )
     }
 
-    fn ask_disk(&mut self, connection: ConnectionId, request: DiskRequest, then: Then) -> StatementResult {
+    pub(in crate::instance) fn ask_disk(
+        &mut self,
+        connection: ConnectionId,
+        request: DiskRequest,
+        then: Then,
+    ) -> StatementResult {
         let ticket = self.disk(
             request,
             Purpose::Statement {
@@ -146,6 +151,7 @@ impl Instance {
                 Ok(_) => self.backup_written(connection, pages, record, log_of),
                 Err(error) => Err(msg::CANNOT_OPEN_BACKUP.with(&[&file_of(&error), &error])),
             },
+            Then::LogRestored(restored) => self.log_restored(connection, *restored, result),
             Then::RestoreRead(restore) => self.restore_read(connection, &restore, result),
         }
     }

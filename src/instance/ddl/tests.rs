@@ -307,6 +307,58 @@ fn a_restored_copy_is_entered_once_its_files_are_there() {
     assert_eq!(bench.run(0, "USE Sales"), 927);
 }
 
+/// A backup of the whole database or of its log, as the disk was given it.
+fn backup(bench: &mut Bench, what: &str) -> Vec<u8> {
+    bench.begin(0, &format!("BACKUP {what} Sales TO DISK = 'sales.bak'"));
+    let DiskRequest::WriteFile { bytes, .. } = bench.answer(Ok(DiskReply::Done)) else {
+        panic!("the backup is written");
+    };
+    bench.answer_all();
+    assert_eq!(bench.number(0), Some(0));
+    bytes
+}
+
+#[test]
+fn a_restored_log_that_cannot_be_hardened_is_no_success_and_takes_its_database_alone() {
+    let mut bench = Bench::with_clients(2);
+    assert_eq!(bench.run(0, "CREATE DATABASE Other"), 0);
+    assert_eq!(bench.run(1, "USE Other"), 0);
+    assert_eq!(bench.run(0, "CREATE DATABASE Sales"), 0);
+    let full_backup = backup(&mut bench, "DATABASE");
+    for table in ["A", "B"] {
+        let create = format!("USE Sales; CREATE TABLE {table} (id INT PRIMARY KEY, value INT); USE master");
+        assert_eq!(bench.run(0, &create), 0);
+    }
+    let log_backup = backup(&mut bench, "LOG");
+    bench.begin(
+        0,
+        "RESTORE DATABASE Sales FROM DISK = 'sales.bak' WITH NORECOVERY, REPLACE",
+    );
+    bench.answer(Ok(DiskReply::File(full_backup)));
+    bench.answer_all();
+    assert_eq!(bench.number(0), Some(0));
+
+    bench.begin(0, "RESTORE LOG Sales FROM DISK = 'sales.bak' WITH RECOVERY");
+    bench.answer(Ok(DiskReply::File(log_backup)));
+    let asked = bench.asked.iter().map(|(_, request)| request);
+    assert!(
+        asked
+            .clone()
+            .all(|request| matches!(request, DiskRequest::AppendLog { .. })),
+        "{:?}",
+        bench.asked
+    );
+    while bench.number(0).is_none() {
+        bench.answer(full());
+    }
+    bench.answer_all();
+    assert!(!bench.stopped);
+    assert_eq!(bench.run(0, "USE Sales"), 945);
+    assert_eq!(bench.run(0, "RESTORE DATABASE Sales WITH RECOVERY"), 945);
+    let table = "CREATE TABLE T (id INT PRIMARY KEY, value INT)";
+    assert_eq!(bench.run(1, table), 0, "the other database goes on");
+}
+
 #[test]
 fn nobody_sees_a_row_or_table_before_its_commit_is_hardened() {
     let mut bench = Bench::with_clients(3);

@@ -14,3 +14,4 @@ mod schedule;
 mod suspension;
 mod transitions;
 mod turns;
+mod unavailable;

@@ -103,7 +103,7 @@ impl AutomaticFailoverHappens {
             && synchronized(&heir.principal)
             && synchronized(&heir.mirror)
             && scene.is_alive(&heir.principal)
-            && scene.is_linked(&heir.principal, &heir.mirror)
+            && scene.is_linked(&heir.database, &heir.principal, &heir.mirror)
     }
 
     /// Whether all but the principal is as it was.
@@ -141,16 +141,16 @@ impl AutomaticFailoverHappens {
             && !lacks(mirror, "WITNESS")
             && witness.is_some_and(|witness| {
                 !lacks(witness, "PARTNER")
-                    && self.scene.has_connection(mirror, witness)
-                    && self.scene.has_connection(witness, mirror)
+                    && self.scene.is_connected(database, mirror, witness)
+                    && self.scene.is_connected(database, witness, mirror)
             })
     }
 
-    /// Neither the mirror nor the witness has a connection to the principal.
+    /// Both the mirror and the witness have lost the principal.
     fn is_owed(&self, heir: &Heir) -> bool {
         let witness = self.scene.witness(&heir.mirror, &heir.database);
-        let has = |who| self.scene.has_connection(who, &heir.principal);
-        !has(&heir.mirror) && !witness.is_some_and(has)
+        let lost = |who| self.scene.has_lost(&heir.database, who, &heir.principal);
+        lost(&heir.mirror) && witness.is_none_or(lost)
     }
 
     fn note(&mut self, stamped: &Stamped) {
@@ -389,6 +389,17 @@ mod tests {
         let mut events = killed_at(5);
         events.extend(killed_and_started(6, "alpha"));
         events.push(accepted(6, "gamma", connection("gamma", "alpha"), "alpha"));
+        assert_quiet::<AutomaticFailoverHappens>(&later(events));
+    }
+
+    #[test]
+    fn a_principal_whose_copy_cannot_be_used_is_lost_though_the_connections_stay() {
+        let mut events = trio();
+        events.push(unavailable(5, "alpha"));
+        assert_red::<AutomaticFailoverHappens>(&later(events.clone()), NAME);
+        let lost = state(PartnerRole::Mirror, MirroringState::Disconnected);
+        events.push(on(5, "beta", lost));
+        events.extend(taken(7));
         assert_quiet::<AutomaticFailoverHappens>(&later(events));
     }
 }

@@ -31,7 +31,7 @@ impl PairRule for Alike {
             .iter()
             .all(|shown| shown.state.is_some() && shown.role.is_some());
         let alike = a.role == b.role || a.role_sequence != b.role_sequence;
-        runs && alike && scene.is_linked(&pair.one, &pair.other)
+        runs && alike && scene.is_linked(&pair.database, &pair.one, &pair.other)
     }
 
     fn tell(scene: &Scene, pair: &Pair, since: Timestamp) -> String {

@@ -52,7 +52,8 @@ impl DatabaseAvailableUnderSingleFault {
         let recorded = session.is_some_and(|session| self.recorded.get(&session) == Some(&true));
         let witnessed = both.iter().all(|who| {
             let witness = scene.witness(who, database);
-            witness.is_some_and(|w| scene.has_connection(who, w) && scene.has_connection(w, who))
+            witness
+                .is_some_and(|w| scene.is_connected(database, who, w) && scene.is_connected(database, w, who))
         });
         let served = both.iter().any(|who| {
             let shown = scene.shown(who, database);
@@ -60,7 +61,12 @@ impl DatabaseAvailableUnderSingleFault {
         });
         let full = scene.sessions.is_safety_full(database);
         let sound = !scene.has_damage(&scene.company(one));
-        full && sound && synchronized && recorded && witnessed && served && scene.is_linked(one, other)
+        full && sound
+            && synchronized
+            && recorded
+            && witnessed
+            && served
+            && scene.is_linked(database, one, other)
     }
 
     /// The faults that go on, or whose consequences may.

@@ -24,7 +24,9 @@ impl Oracle for EventStreamConsistent {
             return;
         };
         match event {
-            SessionEvent::Configured { database, .. } | SessionEvent::Removed { database, .. } => {
+            SessionEvent::Configured { database, .. }
+            | SessionEvent::Removed { database, .. }
+            | SessionEvent::Unavailable { database } => {
                 self.shown.remove(&(who.clone(), database.clone()));
             }
             SessionEvent::State {

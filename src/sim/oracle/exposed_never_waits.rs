@@ -36,7 +36,7 @@ fn is_exposed(waits: &CommitWaits, who: &InstanceName, database: &DatabaseName) 
         .scene
         .sessions
         .partner(who, database)
-        .is_some_and(|partner| waits.scene.has_connection(who, partner));
+        .is_some_and(|partner| !waits.scene.has_lost(database, who, partner));
     let apart = shown.state.is_some_and(|state| alone.contains(&state)) && !linked;
     apart && (!shown.has_witness || vetoed)
 }

@@ -33,14 +33,14 @@ impl ForceGuard {
         if shown.role == Some(PartnerRole::Principal) && shown.serving {
             return Some("which is its principal already");
         }
-        if self.scene.has_connection(who, principal) {
+        if self.scene.is_connected(database, who, principal) {
             return Some("while it is connected to the principal");
         }
         let mut damaged = self.damaged.iter();
         if damaged.any(|(on, of, _)| on == who && of == database) {
             return Some("while pages of it are damaged");
         }
-        let sees = witness.is_some_and(|witness| self.scene.has_connection(who, witness));
+        let sees = witness.is_some_and(|witness| self.scene.is_connected(database, who, witness));
         (shown.has_witness && !sees).then_some("while it is not connected to the witness")
     }
 }
@@ -200,5 +200,15 @@ mod tests {
             },
         ));
         assert_quiet::<ForceGuard>(&forced(events));
+    }
+
+    #[test]
+    fn connections_that_stay_do_not_save_a_principal_whose_copy_cannot_be_used() {
+        let mut events = trio();
+        events.push(unavailable(5, "alpha"));
+        assert_quiet::<ForceGuard>(&forced(events.clone()));
+        // It was opened anew.
+        events.push(on(7, "alpha", recovered(10)));
+        assert_red::<ForceGuard>(&forced(events), NAME);
     }
 }

@@ -28,7 +28,7 @@ impl HardErrorIsImmediate {
             out.push(Violation::of(
                 NAME,
                 &[&database, &who],
-                format!("{database} on {who} shows no loss, though its last connection closed at {since}"),
+                format!("{database} on {who} shows no loss, though its last connection closed, or could carry it no more, at {since}"),
                 at,
             ));
         }
@@ -39,7 +39,7 @@ impl HardErrorIsImmediate {
         let state = self.scene.shown(who, database).and_then(|shown| shown.state);
         let partner = self.scene.sessions.partner(who, database);
         state.is_some_and(|state| connected.contains(&state))
-            && partner.is_some_and(|partner| !self.scene.has_connection(who, partner))
+            && partner.is_some_and(|partner| self.scene.has_lost(database, who, partner))
     }
 }
 
@@ -93,5 +93,19 @@ mod tests {
             state(PartnerRole::Principal, MirroringState::Disconnected),
         ));
         assert_red::<HardErrorIsImmediate>(&events, NAME);
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_used_is_a_loss_though_the_connections_stay() {
+        let mut events = trio();
+        events.push(unavailable(5, "beta"));
+        events.push(world_step(9, "later"));
+        assert_red::<HardErrorIsImmediate>(&events, NAME);
+        // The word of it may have been lost on the way.
+        let mut events = trio();
+        events.push(fault(4, 1, "cut", "cut alpha <-> beta"));
+        events.push(unavailable(5, "beta"));
+        events.push(world_step(9, "later"));
+        assert_quiet::<HardErrorIsImmediate>(&events);
     }
 }

@@ -51,9 +51,15 @@ impl HealsToSynchronized {
             }
             _ => {}
         }
-        if let Some((who, SessionEvent::State { database, to, .. })) = session_event(stamped) {
-            let key = (who.clone(), database.clone());
-            self.states.insert(key, (*to, stamped.at));
+        match session_event(stamped) {
+            Some((who, SessionEvent::State { database, to, .. })) => {
+                let key = (who.clone(), database.clone());
+                self.states.insert(key, (*to, stamped.at));
+            }
+            Some((who, SessionEvent::Unavailable { database })) => {
+                self.states.remove(&(who.clone(), database.clone()));
+            }
+            _ => {}
         }
     }
 

@@ -30,7 +30,7 @@ impl IsolatedMirrorDoesNothing {
         let alone = scene.copies().filter(|(who, database, shown)| {
             let partner = scene.sessions.partner(who, database);
             let others = partner.into_iter().chain(scene.witness(who, database));
-            let mut connected = others.filter(|other| scene.has_connection(who, other));
+            let mut connected = others.filter(|other| scene.is_connected(database, who, other));
             shown.role == Some(PartnerRole::Mirror) && connected.next().is_none()
         });
         let mut before = std::mem::take(&mut self.alone);
@@ -55,7 +55,7 @@ impl IsolatedMirrorDoesNothing {
             let connected = self.scene.copies().any(|(who, copied, shown)| {
                 copied == database
                     && shown.role == Some(PartnerRole::Mirror)
-                    && self.scene.has_connection(who, witness)
+                    && self.scene.is_connected(database, who, witness)
             });
             if connected {
                 self.given.insert((database.clone(), *role_sequence));

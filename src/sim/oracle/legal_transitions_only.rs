@@ -27,7 +27,9 @@ impl Oracle for LegalTransitionsOnly {
             return;
         };
         match event {
-            SessionEvent::Configured { database, .. } | SessionEvent::Removed { database, .. } => {
+            SessionEvent::Configured { database, .. }
+            | SessionEvent::Removed { database, .. }
+            | SessionEvent::Unavailable { database } => {
                 self.shown.remove(&(who.clone(), database.clone()));
             }
             SessionEvent::State {

@@ -28,7 +28,7 @@ impl NoFailoverAfterTotalLoss {
             else {
                 continue;
             };
-            let linked = |a, b| self.scene.linked(a, b);
+            let linked = |a, b| self.scene.linked(&database, a, b);
             if !linked(&one, &other) && !linked(&one, witness) && !linked(&other, witness) {
                 self.lost.insert(session);
             }

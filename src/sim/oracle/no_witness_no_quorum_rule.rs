@@ -53,7 +53,7 @@ impl NoWitnessNoQuorumRule {
             && !shown.has_witness
             && !shown.serving
             && shown.state.is_some()
-            && self.scene.is_alive(who)
+            && self.scene.can_use(who, database)
             // What began as a manual failover only the partner can end.
             && !shown.failing_over
             && !superseded

@@ -64,7 +64,7 @@ impl QuorumKeepsServing {
             && shown.has_witness
             && shown.state.is_some()
             && !shown.failing_over
-            && self.scene.is_alive(who)
+            && self.scene.can_use(who, database)
             && !shown.serving
             && !superseded
             && recorded.is_some_and(|owner| owner.eq_ignore_ascii_case(who.as_str()))

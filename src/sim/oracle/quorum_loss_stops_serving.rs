@@ -44,7 +44,7 @@ impl Oracle for QuorumLossStopsServing {
         self.scene.observe(stamped);
         let scene = &self.scene;
         let alone = scene.copies().filter(|(who, database, shown)| {
-            shown.has_witness && shown.serving && !scene.in_quorum(who, database)
+            shown.has_witness && shown.serving && scene.has_lost_quorum(who, database)
         });
         self.alone.hold(
             alone.map(|(who, database, _)| (who.clone(), database.clone())),
@@ -94,5 +94,18 @@ mod tests {
         let mut events = alone();
         events.push(world_step(9, "later"));
         assert_red::<QuorumLossStopsServing>(&events, NAME);
+    }
+
+    #[test]
+    fn a_mirror_whose_copy_cannot_be_used_is_no_company() {
+        let mut events = trio();
+        events.extend(parted(5, "alpha", "gamma"));
+        events.push(unavailable(6, "beta"));
+        let mut stopped = events.clone();
+        events.push(world_step(9, "later"));
+        assert_red::<QuorumLossStopsServing>(&events, NAME);
+        stopped.push(on(6, "alpha", serving(false, 1)));
+        stopped.push(world_step(9, "later"));
+        assert_quiet::<QuorumLossStopsServing>(&stopped);
     }
 }

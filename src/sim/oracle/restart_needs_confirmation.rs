@@ -24,7 +24,7 @@ impl RestartNeedsConfirmation {
         if !self.scene.shown(who, database)?.has_witness {
             return None;
         }
-        if !self.scene.in_quorum(who, database) {
+        if self.scene.has_lost_quorum(who, database) {
             return Some("connected to nobody who could confirm its role".into());
         }
         let (owner, recorded) = self.owners.get(&self.scene.sessions.session(who, database)?)?;

@@ -77,7 +77,7 @@ impl Oracle for SafetySeqMonotone {
             let (Some(a), Some(b)) = (values(&one), values(&other)) else {
                 continue;
             };
-            if a != b && self.scene.is_linked(&one, &other) {
+            if a != b && self.scene.is_linked(&database, &one, &other) {
                 let message =
                     format!("{one} and {other} differ in the settings of {database}: {a:?} and {b:?}");
                 out.push(Violation::of(NAME, &[&database], message, end.at));

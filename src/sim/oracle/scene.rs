@@ -64,6 +64,14 @@ pub(super) struct Shown {
     pub has_witness: bool,
 }
 
+impl Shown {
+    /// Its process is gone, or the copy cannot be used.
+    fn leave(&mut self) {
+        self.serving = false;
+        self.state = None;
+    }
+}
+
 /// The settings of a session as a partner or its witness has them on record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Settings {
@@ -101,6 +109,8 @@ pub(super) struct Scene {
     told: BTreeMap<(InstanceName, DatabaseName), String>,
     open: BTreeMap<(InstanceName, ConnectionId), Open>,
     pub dead: BTreeSet<InstanceName>,
+    /// Copies that their instance cannot use, since when.
+    unavailable: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
     shown: BTreeMap<(InstanceName, DatabaseName), Shown>,
     witnesses: BTreeMap<Guid, InstanceName>,
     pub faults: BTreeMap<u32, FaultSeen>,
@@ -135,6 +145,8 @@ impl Scene {
                 SessionEvent::Configured { .. }
                     | SessionEvent::Settings { .. }
                     | SessionEvent::Removed { .. }
+                    | SessionEvent::Unavailable { .. }
+                    | SessionEvent::LogRecovered { .. }
                     | SessionEvent::WitnessSet { .. }
                     | SessionEvent::WitnessRecord { .. }
                     | SessionEvent::Role { .. }
@@ -160,7 +172,7 @@ impl Scene {
             _ => {}
         }
         if let Some((who, event)) = session_event(stamped) {
-            self.on_session(who, event);
+            self.on_session(who, stamped.at, event);
             self.on_settings(who, stamped.at, event);
         }
     }
@@ -194,8 +206,7 @@ impl Scene {
         self.open.retain(|(who, _), _| who != instance);
         for ((who, _), shown) in &mut self.shown {
             if who == instance {
-                shown.serving = false;
-                shown.state = None;
+                shown.leave();
             }
         }
     }
@@ -219,7 +230,7 @@ impl Scene {
         }
     }
 
-    fn on_session(&mut self, who: &InstanceName, event: &SessionEvent) {
+    fn on_session(&mut self, who: &InstanceName, at: Timestamp, event: &SessionEvent) {
         let mut shown = |database: &DatabaseName, change: &dyn Fn(&mut Shown)| {
             change(self.shown.entry((who.clone(), database.clone())).or_default());
         };
@@ -245,6 +256,13 @@ impl Scene {
             // A witness that was told to forget the session is still there and still connected.
             SessionEvent::Removed { database, .. } => {
                 self.shown.remove(&(who.clone(), database.clone()));
+            }
+            SessionEvent::Unavailable { database } => {
+                shown(database, &Shown::leave);
+                self.unavailable.insert((who.clone(), database.clone()), at);
+            }
+            SessionEvent::LogRecovered { database, .. } => {
+                self.unavailable.remove(&(who.clone(), database.clone()));
             }
             SessionEvent::WitnessSet {
                 database, witness, ..
@@ -371,6 +389,16 @@ impl Scene {
         !self.dead.contains(who)
     }
 
+    /// Whether `who` runs and can use its copy of the database, if it has one.
+    pub(super) fn can_use(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        self.is_alive(who) && self.has_copy(who, database)
+    }
+
+    /// Whether the copy of `who`, dead or alive, is one that it did not have to give up using.
+    fn has_copy(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        !self.unavailable.contains_key(&(who.clone(), database.clone()))
+    }
+
     /// When all faults were healed, if the run went on long enough after that for everything to be well again.
     pub(super) fn has_healed(&self, end: &End) -> Option<Timestamp> {
         self.quiet.filter(|quiet| end.at >= *quiet + HEALS_WITHIN)
@@ -392,6 +420,47 @@ impl Scene {
             .any(|((from, _), open)| from == who && self.names.get(&open.peer) == Some(to))
     }
 
+    /// Whether `who` holds a connection for open to `to`, and it can carry their session of the database: a copy that cannot
+    /// be used has left it, whatever else the connection carries.
+    pub(super) fn is_connected(&self, of: &DatabaseName, who: &InstanceName, to: &InstanceName) -> bool {
+        self.has_connection(who, to) && self.has_copy(who, of) && self.has_copy(to, of)
+    }
+
+    /// Whether `who` must know that it has lost `to` for this database: it holds no connection for open, or has been told over
+    /// one that the copy there cannot be used. Where the line between the two may have swallowed that word, it need not.
+    pub(super) fn has_lost(&self, of: &DatabaseName, who: &InstanceName, to: &InstanceName) -> bool {
+        let told = || {
+            let left = self.unavailable.get(&(to.clone(), of.clone()))?;
+            let swallowed = self
+                .faults
+                .values()
+                .any(|fault| self.is_across(fault, *left, who, to));
+            (!swallowed).then_some(())
+        };
+        !self.has_connection(who, to) || told().is_some()
+    }
+
+    /// Whether a fault that is not one of a disk was done to either about that time.
+    fn is_across(&self, fault: &FaultSeen, at: Timestamp, who: &InstanceName, to: &InstanceName) -> bool {
+        let of_disk = fault.kind.starts_with("disk") || DAMAGING.contains(&fault.kind.as_str());
+        let lingers = self.longest_timeout(at) + PING + SLACK;
+        !of_disk
+            && fault.from <= at + SLACK
+            && fault.to.is_none_or(|over| over + lingers >= at)
+            && (self.touches(fault, who) || self.touches(fault, to))
+    }
+
+    /// Whether a principal must know that it has lost both its partner and its witness.
+    pub(super) fn has_lost_quorum(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let lost = |other| self.has_lost(database, who, other);
+        let partner = self.sessions.partner(who, database);
+        let apart = partner.is_none_or(|partner| {
+            let link = self.has_transport_link(who, partner);
+            !link || lost(partner)
+        });
+        apart && self.witness(who, database).is_none_or(lost)
+    }
+
     /// Whether `who` holds a connection for open to an instance that others reach at this address. A peer whose
     /// host is not known may be the one.
     pub(super) fn reaches(&self, who: &InstanceName, at: &ServerAddress) -> bool {
@@ -411,8 +480,12 @@ impl Scene {
     }
 
     /// Whether `who` holds both connections of the link between partners for open, the one it opened and the one that
-    /// `to` opened. One alone carries no session.
-    pub(super) fn has_link(&self, who: &InstanceName, to: &InstanceName) -> bool {
+    /// `to` opened, and both can use their copies of the database. One connection alone carries no session.
+    pub(super) fn has_link(&self, of: &DatabaseName, who: &InstanceName, to: &InstanceName) -> bool {
+        self.has_transport_link(who, to) && self.has_copy(who, of) && self.has_copy(to, of)
+    }
+
+    fn has_transport_link(&self, who: &InstanceName, to: &InstanceName) -> bool {
         let holds = |way| {
             self.open.iter().any(|((from, _), open)| {
                 from == who && open.accepted == way && self.names.get(&open.peer) == Some(to)
@@ -422,13 +495,13 @@ impl Scene {
     }
 
     /// Whether the link between two partners is up on both sides.
-    pub(super) fn is_linked(&self, one: &InstanceName, other: &InstanceName) -> bool {
-        self.has_link(one, other) && self.has_link(other, one)
+    pub(super) fn is_linked(&self, of: &DatabaseName, one: &InstanceName, other: &InstanceName) -> bool {
+        self.has_link(of, one, other) && self.has_link(of, other, one)
     }
 
-    /// Whether either holds a connection for open.
-    pub(super) fn linked(&self, one: &InstanceName, other: &InstanceName) -> bool {
-        self.has_connection(one, other) || self.has_connection(other, one)
+    /// Whether either holds a connection for open that can carry their session.
+    pub(super) fn linked(&self, of: &DatabaseName, one: &InstanceName, other: &InstanceName) -> bool {
+        self.is_connected(of, one, other) || self.is_connected(of, other, one)
     }
 
     /// Every ordered pair of which the first holds a connection to the second for open.
@@ -450,8 +523,8 @@ impl Scene {
     pub(super) fn in_quorum(&self, who: &InstanceName, database: &DatabaseName) -> bool {
         let partner = self.sessions.partner(who, database);
         let witness = self.witness(who, database);
-        partner.is_some_and(|partner| self.has_link(who, partner))
-            || witness.is_some_and(|witness| self.has_connection(who, witness))
+        partner.is_some_and(|partner| self.has_link(database, who, partner))
+            || witness.is_some_and(|witness| self.is_connected(database, who, witness))
     }
 
     /// `who`, and the partners and witnesses of its sessions.

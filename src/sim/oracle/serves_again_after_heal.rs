@@ -41,8 +41,9 @@ impl Oracle for ServesAgainAfterHeal {
         let Some(quiet) = self.scene.has_healed(end) else {
             return;
         };
-        let reachable = |who: &InstanceName| self.scene.is_alive(who) && !self.closed.contains(who);
         for (database, one, other) in self.scene.sessions.pairs() {
+            let reachable =
+                |who: &InstanceName| self.scene.can_use(who, &database) && !self.closed.contains(who);
             let damaged = self.scene.has_damage(&self.scene.company(&one));
             if damaged || !reachable(&one) || !reachable(&other) {
                 continue;

@@ -59,7 +59,7 @@ impl SetPartnerOrder {
                 ..
             } => {
                 if let Some(partner) = self.scene.sessions.partner(who, database)
-                    && !self.scene.has_link(who, partner)
+                    && !self.scene.has_link(database, who, partner)
                 {
                     let message = format!(
                         "{database} on {who} is SYNCHRONIZED, but it and {partner} have not opened a connection each"

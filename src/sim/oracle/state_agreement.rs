@@ -31,7 +31,7 @@ impl PairRule for Apart {
             return false;
         };
         let pending = [a, b].contains(&MirroringState::PendingFailover);
-        a != b && !pending && scene.is_linked(&pair.one, &pair.other)
+        a != b && !pending && scene.is_linked(&pair.database, &pair.one, &pair.other)
     }
 
     fn tell(scene: &Scene, pair: &Pair, since: Timestamp) -> String {

@@ -36,7 +36,7 @@ fn is_synchronizing(waits: &CommitWaits, who: &InstanceName, database: &Database
     let synchronizing = shown.is_some_and(|shown| shown.state == Some(MirroringState::Synchronizing));
     let linked = || {
         let partner = scene.sessions.partner(who, database);
-        partner.is_some_and(|partner| scene.is_linked(who, partner))
+        partner.is_some_and(|partner| scene.is_linked(database, who, partner))
     };
     synchronizing && linked() && !is_disturbed(waits, who)
 }

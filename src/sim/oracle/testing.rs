@@ -405,6 +405,12 @@ pub(super) fn stopped(second: u64, who: &str) -> Stamped {
     on(second, who, InstanceEvent::Stopped { reason })
 }
 
+/// The copy there cannot be used any more.
+pub(super) fn unavailable(second: u64, who: &str) -> Stamped {
+    let database = db();
+    on(second, who, SessionEvent::Unavailable { database })
+}
+
 pub(super) fn killed_and_started(second: u64, who: &str) -> [Stamped; 3] {
     let instance = InstanceName::new(who);
     [

@@ -58,8 +58,14 @@ impl WitnessChangeNeedsAll {
     }
 
     /// What is missing for `who`, a principal, to add this witness.
-    fn missing(&self, who: &InstanceName, partner: &InstanceName, witness: &ServerAddress) -> Option<String> {
-        if !self.scene.has_link(who, partner) {
+    fn missing(
+        &self,
+        database: &DatabaseName,
+        who: &InstanceName,
+        partner: &InstanceName,
+        witness: &ServerAddress,
+    ) -> Option<String> {
+        if !self.scene.has_link(database, who, partner) {
             return Some(format!("without a link to {partner}"));
         }
         let unconnected = [who, partner]
@@ -89,7 +95,7 @@ impl Oracle for WitnessChangeNeedsAll {
             let behind = self.asked.remove(&(who.clone(), database.clone())) == Some(false);
             let missing = behind.then(|| "though the mirror has not caught up".to_owned());
             let sure = self.lost.is_none_or(|lost| lost + SLACK < stamped.at);
-            let missing = missing.or_else(|| self.missing(who, partner, witness).filter(|_| sure));
+            let missing = missing.or_else(|| self.missing(database, who, partner, witness).filter(|_| sure));
             if let Some(missing) = missing {
                 let message = format!("{who} added the witness {witness} to {database} {missing}");
                 out.push(Violation::of(NAME, &[database, who], message, stamped.at));
@@ -108,7 +114,7 @@ impl Oracle for WitnessChangeNeedsAll {
         }
         for (database, one, other) in self.scene.sessions.pairs() {
             let has = |who| self.scene.shown(who, &database).map(|shown| shown.has_witness);
-            if has(&one) != has(&other) && self.scene.is_linked(&one, &other) {
+            if has(&one) != has(&other) && self.scene.is_linked(&database, &one, &other) {
                 let message = format!("{one} and {other} differ in whether {database} has a witness");
                 out.push(Violation::of(NAME, &[&database], message, end.at));
             }

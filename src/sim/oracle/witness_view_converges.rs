@@ -29,7 +29,7 @@ impl WitnessViewConverges {
         let partner = scene.sessions.partner(who, database)?;
         let connected = [who, partner]
             .iter()
-            .all(|one| scene.has_connection(one, witness) && scene.is_alive(one));
+            .all(|one| scene.is_connected(database, one, witness) && scene.is_alive(one));
         let principal = shown.role == Some(PartnerRole::Principal) && shown.has_witness && shown.serving;
         if !principal || !connected {
             return None;

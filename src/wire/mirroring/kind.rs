@@ -36,3 +36,4 @@ pub const PROBE: u8 = 33;
 pub const DISCARDED: u8 = 40;
 pub const COMPRESSED_BLOCK: u8 = 41;
 pub const PAGE: u8 = 42;
+pub const UNAVAILABLE: u8 = 43;

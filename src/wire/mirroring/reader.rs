@@ -34,6 +34,7 @@ impl<'a> Reader<'a> {
             kind::OPEN_REFUSED => Body::OpenRefused { number: self.u32()? },
             kind::REMOVED => Body::Removed,
             kind::NO_SESSION => Body::NoSession,
+            kind::UNAVAILABLE => Body::Unavailable,
             kind::PROBE => Body::Probe,
             kind::HELLO => Body::Hello(self.hello()?),
             kind::START => Body::Start {

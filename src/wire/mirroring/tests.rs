@@ -173,6 +173,7 @@ fn body() -> impl Strategy<Value = Body> {
         any::<u32>().prop_map(|number| Body::OpenRefused { number }),
         Just(Body::Removed),
         Just(Body::NoSession),
+        Just(Body::Unavailable),
         Just(Body::Probe),
         hello().prop_map(Body::Hello),
         (lsn(), configuration()).prop_map(|(from, configuration)| Body::Start { from, configuration }),

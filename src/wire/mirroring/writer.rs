@@ -34,6 +34,7 @@ impl Writer {
             Body::OpenRefused { number } => self.tagged_u32(kind::OPEN_REFUSED, *number),
             Body::Removed => self.u8(kind::REMOVED),
             Body::NoSession => self.u8(kind::NO_SESSION),
+            Body::Unavailable => self.u8(kind::UNAVAILABLE),
             Body::Probe => self.u8(kind::PROBE),
             Body::Hello(hello) => self.hello(hello)?,
             Body::Start { from, configuration } => {

@@ -153,7 +153,7 @@ catalogue! {
     ARGUMENT_TWICE = 8143, 16, false, "{0} is given more than once.";
     TOO_MANY_ARGUMENTS = 8144, 16, false, "The procedure '{0}' has fewer parameters than there are arguments.";
     PARAMETER_UNKNOWN = 8145, 16, false, "{0} is no parameter of the procedure '{1}'.";
-    SYSADMIN_ONLY = 21089, 16, false, "Only a member of sysadmin may call '{0}'.";
+    MEMBERS_ONLY = 21089, 16, false, "'{0}' is for members of {1} alone.";
     NO_SUCH_ERROR_LOG = 22004, 16, false, "There is no such error log: {0}.";
     ARGUMENT_RANGE = 40518, 16, false, "{0} is out of range for {1}, which is {2} to {3}.";
     MSDB_ONLY = 40520, 16, false, "'{0}' can be called in msdb only: USE msdb first, or write msdb.dbo before its name.";
@@ -218,6 +218,11 @@ catalogue! {
     PRINCIPAL_EXISTS = 15025, 16, false, "There is a login '{0}' already.";
     USER_EXISTS = 15023, 16, false, "The database has a user or role '{0}' already.";
     LOGIN_HAS_USER = 15063, 16, false, "The login has a user in this database already, under another name.";
+    ROLE_MISSING = 15014, 16, false, "The current database has no role '{0}'.";
+    SPECIAL_USER = 15405, 16, false, "'{0}' is a special user and can be in no role.";
+    MEMBER_MISSING = 15410, 11, false, "The database has no user or role '{0}'.";
+    ROLE_IN_ITSELF = 15413, 11, false, "A role cannot be a member of itself.";
+    CANNOT_DROP = 15150, 16, false, "The {0} '{1}' cannot be dropped.";
     CANNOT_FIND = 15151, 16, false, "There is no {0} '{1}', or it may not be seen or changed.";
     CERTIFICATE_FILE = 15208, 16, false, "The file or key '{0}' cannot be used: {1}.";
     CERTIFICATE_SUBJECT = 15212, 16, false, "A certificate's subject has 1 to {0} characters.";

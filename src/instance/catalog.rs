@@ -6,6 +6,7 @@
 //! endpoint pages.
 
 mod known_peers;
+mod msdb;
 mod permissions;
 mod rename;
 mod sids;
@@ -22,6 +23,7 @@ use crate::types::{DatabaseName, Guid, Lsn, Permission, RecoveryPath, WallTime};
 
 use known_peers::KnownPeer;
 
+pub use msdb::{DBM_MONITOR, DBM_MONITOR_ID, MsdbUser};
 pub use permissions::{PUBLIC, PUBLIC_ID, PermissionRow, PermissionState, Securable, ServerRole};
 pub use sids::{binary, certificate_sids, principal_sid};
 pub use suspect_pages::{REPAIRED, RESTORED, SuspectPage};
@@ -184,6 +186,7 @@ pub struct Catalog {
     pub master_key: Option<MasterKey>,
     logins: BTreeMap<String, Login>,
     users: BTreeMap<String, User>,
+    msdb_users: BTreeMap<String, MsdbUser>,
     certificates: BTreeMap<String, Certificate>,
     endpoint: Option<Endpoint>,
     permissions: BTreeMap<String, PermissionRow>,
@@ -219,6 +222,7 @@ impl Catalog {
             master_key: None,
             logins: BTreeMap::new(),
             users: BTreeMap::new(),
+            msdb_users: BTreeMap::new(),
             certificates: BTreeMap::new(),
             endpoint: None,
             permissions: BTreeMap::new(),
@@ -273,6 +277,7 @@ impl Catalog {
                 "masterkey" => catalog.master_key = decode(key, value)?,
                 "login" => drop(catalog.logins.insert(name, decode(key, value)?)),
                 "user" => drop(catalog.users.insert(name, decode(key, value)?)),
+                "msdbuser" => drop(catalog.msdb_users.insert(name, decode(key, value)?)),
                 "certificate" => drop(catalog.certificates.insert(name, decode(key, value)?)),
                 "permission" => drop(catalog.permissions.insert(name, decode(key, value)?)),
                 "endpoint" => catalog.endpoint = Some(decode(key, value)?),

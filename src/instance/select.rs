@@ -5,6 +5,7 @@
 mod counters;
 mod endpoints;
 mod mirroring;
+mod msdb;
 mod pages;
 mod principals;
 
@@ -17,10 +18,10 @@ use super::database::tables::{Blocked, Transaction};
 use super::procedures::{MSDB, STATUS_TABLE};
 use super::views::{
     AutoPageRepairRow, CertificateRow, DatabaseMirroringEndpointRow, DatabaseMirroringRow,
-    DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRow, DatabaseState, DbMirroringConnectionRow,
-    EndpointRow, Limits, LogReuseWait, PerformanceCounterRow, PointRead, RecoveryModelShown,
-    ServerPermissionRow, ServerPrincipalRow, SuspectPageRow, SystemViews, Table, TcpEndpointRow,
-    TcpListenerStateRow, TraceRow, View, point_read,
+    DatabaseMirroringWitnessRow, DatabasePrincipalRow, DatabaseRoleMemberRow, DatabaseRow, DatabaseState,
+    DbMirroringConnectionRow, EndpointRow, Limits, LogReuseWait, PerformanceCounterRow, PointRead,
+    RecoveryModelShown, ServerPermissionRow, ServerPrincipalRow, SuspectPageRow, SystemViews, Table,
+    TcpEndpointRow, TcpListenerStateRow, TraceRow, View, point_read,
 };
 use crate::error::{SqlError, msg};
 use crate::tsql::ast::Select;
@@ -144,7 +145,14 @@ impl SystemViews for Seen<'_> {
             View::Databases => values(i.database_rows(login, self.database), DatabaseRow::into_values),
             View::ServerPermissions => values(i.permission_rows(login), ServerPermissionRow::into_values),
             View::ServerPrincipals => values(i.principal_rows(login), ServerPrincipalRow::into_values),
+            View::DatabasePrincipals if self.database == Some(MSDB) => {
+                values(i.msdb_user_rows(login), DatabasePrincipalRow::into_values)
+            }
             View::DatabasePrincipals => values(i.user_rows(login), DatabasePrincipalRow::into_values),
+            View::DatabaseRoleMembers if self.database == Some(MSDB) => {
+                values(i.role_member_rows(login), DatabaseRoleMemberRow::into_values)
+            }
+            View::DatabaseRoleMembers => Vec::new(),
             View::Certificates => values(i.certificate_rows(login), CertificateRow::into_values),
             View::DmTcpListenerStates => values(i.listener_rows(), TcpListenerStateRow::into_values),
             View::FnTraceGettable => values(i.trace.rows().cloned().collect(), TraceRow::into_values),

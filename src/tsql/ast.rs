@@ -84,6 +84,12 @@ pub enum Statement {
         add: bool,
         member: Name,
     },
+    /// `ALTER ROLE role ADD | DROP MEMBER user`.
+    AlterRole {
+        role: Name,
+        add: bool,
+        member: Name,
+    },
     /// `ALTER AUTHORIZATION ON ENDPOINT::name TO login`.
     AlterAuthorization {
         endpoint: Name,
@@ -634,6 +640,7 @@ impl Statement {
                 PermissionAction::Revoke { .. } => "REVOKE",
             },
             Statement::AlterServerRole { .. } => "ALTER SERVER ROLE",
+            Statement::AlterRole { .. } => "ALTER ROLE",
             Statement::AlterAuthorization { .. } => "ALTER AUTHORIZATION",
             Statement::CreateEndpoint(_) => "CREATE ENDPOINT",
             Statement::AlterEndpoint(_) => "ALTER ENDPOINT",

@@ -1,6 +1,6 @@
 //! The system procedures there are, their parameters, and calls with arguments put in their places.
 //!
-//! Source: documented, the pages of *sp_readerrorlog* and of the *sp_dbmmonitor…* procedures; *xp_readerrorlog* and the
+//! Source: documented, the pages of *sp_readerrorlog*, *sp_addrolemember* and of the *sp_dbmmonitor…* procedures; *xp_readerrorlog* and the
 //! names of the monitor's parameters are third-party.
 
 use super::ast::Name;
@@ -12,6 +12,10 @@ pub enum Procedure {
     /// `sp_readerrorlog` and `xp_readerrorlog`.
     ReadErrorLog,
     Monitor(MonitorProcedure),
+    /// `sp_addrolemember` and, without `add`, `sp_droprolemember`.
+    RoleMember {
+        add: bool,
+    },
 }
 
 /// A procedure of the database mirroring monitor, `sp_dbmmonitor…`.
@@ -104,6 +108,7 @@ const ERROR_LOG: &[Parameter] = &[
     text("@p6"),
     text("@p7"),
 ];
+const ROLE_MEMBER: &[Parameter] = &[required(text("@rolename")), required(text("@membername"))];
 const RESULTS: &[Parameter] = &[required(DATABASE), int("@mode"), int("@update_table")];
 const ADD: &[Parameter] = &[int("@update_period")];
 const CHANGE: &[Parameter] = &[required(int("@parameter_id")), required(int("@value"))];
@@ -120,6 +125,8 @@ impl Procedure {
     pub fn named(name: &str) -> Option<Procedure> {
         Some(Procedure::Monitor(match name.to_ascii_lowercase().as_str() {
             "sp_readerrorlog" | "xp_readerrorlog" => return Some(Procedure::ReadErrorLog),
+            "sp_addrolemember" => return Some(Procedure::RoleMember { add: true }),
+            "sp_droprolemember" => return Some(Procedure::RoleMember { add: false }),
             "sp_dbmmonitorupdate" => MonitorProcedure::Update,
             "sp_dbmmonitorresults" => MonitorProcedure::Results,
             "sp_dbmmonitoraddmonitoring" => MonitorProcedure::Add,
@@ -134,8 +141,10 @@ impl Procedure {
     }
 
     const fn parameters(self) -> &'static [Parameter] {
-        let Procedure::Monitor(procedure) = self else {
-            return ERROR_LOG;
+        let procedure = match self {
+            Procedure::ReadErrorLog => return ERROR_LOG,
+            Procedure::RoleMember { .. } => return ROLE_MEMBER,
+            Procedure::Monitor(procedure) => procedure,
         };
         match procedure {
             MonitorProcedure::Update => &[DATABASE],

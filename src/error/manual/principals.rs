@@ -27,6 +27,9 @@ manual! {
     15010 Documented [Statement]
         "DEFAULT_DATABASE names a database that is not there."
         ["Look up the names in sys.databases."];
+    15014 Documented [Statement]
+        "sp_addrolemember or sp_droprolemember names a role that the current database does not have."
+        ["The role there is is dbm_monitor, in msdb: USE msdb first."];
     15023 Documented [Statement]
         "The database has a user, group or role of this name."
         ["Choose another name, or use the user there is."];
@@ -48,6 +51,9 @@ manual! {
     15141 Documented [Statement]
         "The principal owns something, and what it owns would be without an owner."
         ["Find what it owns: an endpoint, a certificate.", "Give it another owner with ALTER AUTHORIZATION, or drop it first."];
+    15150 Documented [Statement]
+        "What the database was born with cannot be dropped."
+        ["Leave dbo where it is."];
     15151 Documented [Statement]
         "The object is not there, or the caller may not see or change it; the message does not say which, on purpose."
         ["Compare the name with the catalog view of its kind.", "Look at the caller's permissions."];
@@ -70,6 +76,15 @@ manual! {
     15404 Documented [Statement]
         "CREATE LOGIN FROM WINDOWS could not ask the domain controller about the account."
         ["Look whether the controller runs and can be reached on port 88.", "Run the statement again."];
+    15405 Documented [Statement]
+        "dbo may everything in its database and is a member of no role."
+        ["Name another user; who is dbo needs no role."];
+    15410 Documented [Statement]
+        "sp_addrolemember or sp_droprolemember names somebody who is no user of the database."
+        ["Create the user first: CREATE USER x FOR LOGIN x.", "Look the names up in sys.database_principals."];
+    15413 Documented [Statement]
+        "A role is to become a member of itself."
+        ["Name a user."];
     15419 Documented [Statement]
         "SID gives a login with a password an identifier of 16 bytes."
         ["Write 0x and 32 digits, as sys.server_principals shows it on the instance it is taken from."];

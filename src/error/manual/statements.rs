@@ -104,8 +104,9 @@ manual! {
         "A batch may have a limited number of bytes, and this one has more."
         ["Split it with GO."];
     21089 ThirdParty [Statement]
-        "The procedures of the mirroring monitor are for members of sysadmin; the role dbm_monitor does not exist here."
-        ["Look at sys.dm_os_performance_counters with VIEW SERVER STATE."];
+        "The procedures of the mirroring monitor are for members of sysadmin; its history, sp_dbmmonitorresults and dbm_monitor_data, is for members of dbm_monitor too."
+        ["To look at the history, have a user in msdb and be added to dbm_monitor: USE msdb; CREATE USER x FOR LOGIN x; ALTER ROLE dbm_monitor ADD MEMBER x.",
+         "Look at sys.dm_os_performance_counters with VIEW SERVER STATE."];
     22004 ThirdParty [Statement]
         "An error log was asked for that is not there: only the current one is kept, and there is no agent."
         ["Call sp_readerrorlog without arguments, or with 0, 1 and the texts to look for."];

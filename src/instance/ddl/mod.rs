@@ -8,6 +8,7 @@ mod certificate;
 mod database;
 mod endpoint;
 mod login;
+mod msdb;
 mod permissions;
 mod security;
 #[cfg(test)]
@@ -47,13 +48,20 @@ impl Instance {
                 default_schema,
             } => {
                 let login = login.as_ref().unwrap_or(name).as_str();
-                self.create_user(connection, name.as_str(), login, default_schema.as_ref())
+                match self.users_are_in_msdb(connection, statement.title())? {
+                    true => self.create_msdb_user(connection, name.as_str(), login, default_schema.as_ref()),
+                    false => self.create_user(connection, name.as_str(), login, default_schema.as_ref()),
+                }
             }
-            Statement::DropUser(name) => self.drop_user(connection, name.as_str()),
+            Statement::DropUser(name) => match self.users_are_in_msdb(connection, statement.title())? {
+                true => self.drop_msdb_user(connection, name.as_str()),
+                false => self.drop_user(connection, name.as_str()),
+            },
             Statement::Permission(permission) => self.change_permissions(connection, permission),
             Statement::AlterServerRole { role, add, member } => {
                 self.alter_server_role(connection, role, *add, member)
             }
+            Statement::AlterRole { role, add, member } => self.alter_role(connection, role, *add, member),
             Statement::AlterAuthorization { endpoint, owner } => {
                 self.alter_authorization(connection, endpoint, owner)
             }

@@ -55,7 +55,9 @@ impl Instance {
                 on_endpoint(Permission::TakeOwnership, endpoint)
             }
             // They ask by themselves: it depends on what is granted.
-            Statement::Permission(_) | Statement::AlterServerRole { .. } => Ok(()),
+            Statement::Permission(_) | Statement::AlterServerRole { .. } | Statement::AlterRole { .. } => {
+                Ok(())
+            }
             Statement::CreateLogin(_) => on_server(Permission::AlterAnyLogin, msg::NO_PERMISSION.error()),
             Statement::AlterLogin { name, .. } | Statement::DropLogin(name) => {
                 on_login(Permission::Alter, name)

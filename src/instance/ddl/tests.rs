@@ -3,6 +3,7 @@
 mod certificates;
 mod failure_map;
 mod logins;
+mod monitor_role;
 mod permissions;
 mod procedures;
 mod views;

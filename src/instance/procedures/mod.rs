@@ -5,10 +5,12 @@
 mod error_log;
 mod monitor;
 
+use std::fmt;
+
 use super::Instance;
 use super::batch::{Outcome, StatementResult};
 use crate::error::{SqlError, msg};
-use crate::tsql::{Execute, Procedure};
+use crate::tsql::{Execute, MonitorProcedure, Procedure};
 use crate::types::{ConnectionId, ReplyItem, Value};
 
 pub use monitor::STATUS_TABLE;
@@ -18,15 +20,29 @@ pub const MSDB: &str = "msdb";
 
 impl Instance {
     pub(super) fn execute_procedure(&mut self, connection: ConnectionId, call: &Execute) -> StatementResult {
-        let is_admin = self.catalog.is_sysadmin(self.caller(connection));
+        let caller = self.caller(connection);
+        let is_admin = self.catalog.is_sysadmin(caller);
         match call.procedure {
             Procedure::ReadErrorLog if is_admin => self.read_error_log(&call.arguments),
             Procedure::ReadErrorLog => Err(msg::EXECUTE_DENIED.with(&[&call.name])),
-            Procedure::Monitor(_) if !is_admin => Err(msg::SYSADMIN_ONLY.with(&[&call.name])),
+            Procedure::RoleMember { add } => self.role_member_procedure(connection, call, add),
             Procedure::Monitor(procedure) => {
+                match procedure {
+                    MonitorProcedure::Results => self.check_monitor(caller, &call.name)?,
+                    _ if is_admin => {}
+                    _ => return Err(msg::MEMBERS_ONLY.with(&[&call.name, &"sysadmin"])),
+                }
                 self.check_in_msdb(connection, call)?;
-                self.monitor_procedure(procedure, call)
+                self.monitor_procedure(procedure, call, is_admin)
             }
+        }
+    }
+
+    /// The history is for sysadmin and `dbm_monitor` (21089).
+    fn check_monitor(&self, login: &str, what: &dyn fmt::Display) -> Result<(), SqlError> {
+        match self.catalog.may_see_monitor(login) {
+            true => Ok(()),
+            false => Err(msg::MEMBERS_ONLY.with(&[what, &"sysadmin, or of dbm_monitor in msdb"])),
         }
     }
 

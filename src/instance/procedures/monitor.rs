@@ -66,10 +66,12 @@ impl Wanted {
 }
 
 impl Instance {
+    /// A call of somebody who may make it; who is no sysadmin refreshes nothing by it.
     pub(super) fn monitor_procedure(
         &mut self,
         procedure: MonitorProcedure,
         call: &Execute,
+        is_admin: bool,
     ) -> StatementResult {
         let mut arguments = call.arguments.iter();
         let mut next = || arguments.next().unwrap_or(&Argument::Absent);
@@ -81,6 +83,7 @@ impl Instance {
             }
             MonitorProcedure::Results => {
                 let (database, mode, update) = (next(), next(), next());
+                let update = is_admin && update.int() == Some(1);
                 self.monitor_results(call, database, mode, update)
             }
             MonitorProcedure::Add => {
@@ -168,13 +171,13 @@ impl Instance {
         call: &Execute,
         database: &Argument,
         mode: &Argument,
-        update: &Argument,
+        update: bool,
     ) -> StatementResult {
         let wanted = Wanted::of(mode.int().unwrap_or(0))?;
         let Some(name) = self.mirrored(database)? else {
             return Err(msg::ARGUMENT_MISSING.with(&[&call.name, &"@database_name"]));
         };
-        if update.int() == Some(1) {
+        if update {
             self.update_monitor(Some(&name));
         }
         let rows = wanted.among(self.monitor.rows(&name), self.now.wall);
@@ -235,11 +238,9 @@ const STATUS_COLUMNS: [&str; 15] = [
 impl Instance {
     /// The status table as its readers see it, oldest row of each database first.
     ///
-    /// Errors: 21089 who asks is no sysadmin.
+    /// Errors: 21089 who asks is in neither sysadmin nor `dbm_monitor`.
     pub fn monitor_status_table(&self, login: &str) -> Result<Table, SqlError> {
-        if !self.catalog.is_sysadmin(login) {
-            return Err(msg::SYSADMIN_ONLY.with(&[&STATUS_TABLE]));
-        }
+        self.check_monitor(login, &STATUS_TABLE)?;
         let lsn = |lsn: Lsn| Value::Int(i64::try_from(lsn.get()).unwrap_or(i64::MAX));
         let row = |id: u32, s: &Status| -> Vec<Value> {
             vec![

@@ -6,7 +6,7 @@
 use crate::crypto::certificate;
 use crate::instance::Instance;
 use crate::instance::catalog::{
-    Certificate, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA, SA_ID, Securable,
+    Certificate, DBO, Login, LoginKind, PUBLIC, PUBLIC_ID, PermissionRow, PrivateKey, SA, SA_ID, Securable,
     ServerRole, binary, certificate_sids, principal_sid,
 };
 use crate::instance::views::{
@@ -17,7 +17,7 @@ use crate::types::{Permission, WallTime};
 use super::endpoints::BUILT_IN;
 
 /// When the product's own principals were made.
-const BUILT_IN_CREATED: WallTime = WallTime::from_unix_secs(1_050_020_610);
+pub(super) const BUILT_IN_CREATED: WallTime = WallTime::from_unix_secs(1_050_020_610);
 
 impl Instance {
     /// The id of a login or of `public`.
@@ -122,48 +122,52 @@ impl Instance {
     /// The users of `master`: all for who may see any definition, else the login's own and `dbo`.
     pub(super) fn user_rows(&self, login: &str) -> Vec<DatabasePrincipalRow> {
         let everyone = self.sees_every_definition(login);
-        let user = |name: &str, id: i64, login: &str, created: WallTime, schema: Option<&String>| {
-            let login = self.catalog.login(login);
-            let (kind, type_desc, authentication) = match login.map(|l| l.kind) {
-                Some(LoginKind::Windows) => ("U", "WINDOWS_USER", Coded::new(3, "WINDOWS")),
-                _ => ("S", "SQL_USER", Coded::new(1, "INSTANCE")),
-            };
-            DatabasePrincipalRow {
-                name: name.to_owned(),
-                principal_id: id,
-                kind,
-                type_desc,
-                default_schema_name: Some(schema.map_or("dbo", String::as_str).to_owned()),
-                create_date: created,
-                modify_date: created,
-                owning_principal_id: None,
-                sid: login.map(|l| self.catalog.shown_sid(l)),
-                is_fixed_role: false,
-                authentication_type: authentication,
-                default_language_name: None,
-                default_language_lcid: None,
-                allow_encrypted_value_modifications: false,
-            }
-        };
         let users = self
             .catalog
             .users()
             .filter(|u| everyone || u.login.eq_ignore_ascii_case(login))
             .map(|u| {
-                user(
-                    &u.name,
-                    i64::from(u.id),
-                    &u.login,
-                    u.created,
-                    u.default_schema.as_ref(),
-                )
+                let login = self.catalog.login(&u.login);
+                self.user_row(&u.name, u.id, login, u.created, u.default_schema.as_ref())
             });
-        let mut rows: Vec<DatabasePrincipalRow> = [user("dbo", 1, SA, BUILT_IN_CREATED, None)]
-            .into_iter()
-            .chain(users)
-            .collect();
+        let mut rows: Vec<DatabasePrincipalRow> = [self.dbo_row()].into_iter().chain(users).collect();
         rows.sort_by_key(|r| r.principal_id);
         rows
+    }
+
+    pub(super) fn dbo_row(&self) -> DatabasePrincipalRow {
+        self.user_row(DBO, 1, self.catalog.login(SA), BUILT_IN_CREATED, None)
+    }
+
+    /// A user and the login it stands for, if that is there.
+    pub(super) fn user_row(
+        &self,
+        name: &str,
+        id: u32,
+        login: Option<&Login>,
+        created: WallTime,
+        schema: Option<&String>,
+    ) -> DatabasePrincipalRow {
+        let (kind, type_desc, authentication) = match login.map(|l| l.kind) {
+            Some(LoginKind::Windows) => ("U", "WINDOWS_USER", Coded::new(3, "WINDOWS")),
+            _ => ("S", "SQL_USER", Coded::new(1, "INSTANCE")),
+        };
+        DatabasePrincipalRow {
+            name: name.to_owned(),
+            principal_id: i64::from(id),
+            kind,
+            type_desc,
+            default_schema_name: Some(schema.map_or(DBO, String::as_str).to_owned()),
+            create_date: created,
+            modify_date: created,
+            owning_principal_id: None,
+            sid: login.map(|l| self.catalog.shown_sid(l)),
+            is_fixed_role: false,
+            authentication_type: authentication,
+            default_language_name: None,
+            default_language_lcid: None,
+            allow_encrypted_value_modifications: false,
+        }
     }
 
     /// The certificates of `master`: all for who may see any definition, else those its own user owns.

@@ -37,7 +37,9 @@ pub use listeners::{LISTENER_DATABASE_MIRRORING, LISTENER_ONLINE, LISTENER_TSQL,
 pub use pages::{AutoPageRepairRow, SuspectPageRow};
 pub use point_read::{PointRead, point_read};
 pub use query::{Limits, QueryEngine};
-pub use security::{CertificateRow, DatabasePrincipalRow, ServerPermissionRow, ServerPrincipalRow};
+pub use security::{
+    CertificateRow, DatabasePrincipalRow, DatabaseRoleMemberRow, ServerPermissionRow, ServerPrincipalRow,
+};
 pub use trace::{
     CLASS_AUDIT_MIRRORING_LOGIN, CLASS_DEPRECATION_ANNOUNCEMENT, CLASS_DEPRECATION_FINAL_SUPPORT,
     CLASS_ERROR_LOG, CLASS_MIRRORING_CONNECTION, CLASS_MIRRORING_STATE_CHANGE, TraceRow,
@@ -59,6 +61,7 @@ pub enum View {
     ServerPermissions,
     ServerPrincipals,
     DatabasePrincipals,
+    DatabaseRoleMembers,
     Certificates,
     DmTcpListenerStates,
     /// A function in the product, asked for with the name of a trace.
@@ -126,7 +129,7 @@ pub trait SystemViews {
 }
 
 impl View {
-    pub const ALL: [View; 16] = [
+    pub const ALL: [View; 17] = [
         View::Endpoints,
         View::TcpEndpoints,
         View::DatabaseMirroringEndpoints,
@@ -137,6 +140,7 @@ impl View {
         View::ServerPermissions,
         View::ServerPrincipals,
         View::DatabasePrincipals,
+        View::DatabaseRoleMembers,
         View::Certificates,
         View::DmTcpListenerStates,
         View::FnTraceGettable,
@@ -158,6 +162,7 @@ impl View {
             View::ServerPermissions => "server_permissions",
             View::ServerPrincipals => "server_principals",
             View::DatabasePrincipals => "database_principals",
+            View::DatabaseRoleMembers => "database_role_members",
             View::Certificates => "certificates",
             View::DmTcpListenerStates => "dm_tcp_listener_states",
             View::FnTraceGettable => "fn_trace_gettable",
@@ -180,6 +185,7 @@ impl View {
             View::ServerPermissions => ServerPermissionRow::COLUMNS,
             View::ServerPrincipals => ServerPrincipalRow::COLUMNS,
             View::DatabasePrincipals => DatabasePrincipalRow::COLUMNS,
+            View::DatabaseRoleMembers => DatabaseRoleMemberRow::COLUMNS,
             View::Certificates => CertificateRow::COLUMNS,
             View::DmTcpListenerStates => TcpListenerStateRow::COLUMNS,
             View::FnTraceGettable => TraceRow::COLUMNS,

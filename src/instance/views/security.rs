@@ -1,4 +1,5 @@
-//! `sys.server_permissions`, `sys.server_principals`, `sys.database_principals` and `sys.certificates`.
+//! `sys.server_permissions`, `sys.server_principals`, `sys.database_principals`, `sys.database_role_members` and
+//! `sys.certificates`.
 //!
 //! Binary values travel as their printed text, `0x…`. Source: documented, the pages of these names.
 
@@ -58,6 +59,14 @@ view_row! {
         default_language_name: Option<String> => default_language_name: SysName;
         default_language_lcid: Option<i64> => default_language_lcid: Int;
         allow_encrypted_value_modifications: bool => allow_encrypted_value_modifications: Bit;
+    }
+}
+
+view_row! {
+    /// One member of a role of the current database.
+    DatabaseRoleMemberRow {
+        role_principal_id: i64 => role_principal_id: Int;
+        member_principal_id: i64 => member_principal_id: Int;
     }
 }
 

@@ -185,7 +185,7 @@ fn every_view_answers_with_its_documented_columns() {
     let widths = View::ALL.map(|view| view.columns().len());
     assert_eq!(
         widths,
-        [10, 13, 18, 21, 13, 27, 60, 10, 13, 15, 16, 9, 29, 5, 6, 6]
+        [10, 13, 18, 21, 13, 27, 60, 10, 13, 15, 2, 16, 9, 29, 5, 6, 6]
     );
 }
 

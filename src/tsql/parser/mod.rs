@@ -109,6 +109,7 @@ impl Parser<'_> {
             ("ALTER", "SERVER") if self.word_at(2).is_some_and(|w| w.eq_ignore_ascii_case("ROLE")) => {
                 self.alter_server_role()
             }
+            ("ALTER", "ROLE") => self.alter_role(),
             ("ALTER", "AUTHORIZATION") => self.alter_authorization(),
             ("CREATE", "ENDPOINT") => self.create_endpoint(),
             ("ALTER", "ENDPOINT") => self.alter_endpoint(),

@@ -1,7 +1,7 @@
-//! `GRANT`, `DENY`, `REVOKE`, `ALTER AUTHORIZATION` and `ALTER SERVER ROLE`.
+//! `GRANT`, `DENY`, `REVOKE`, `ALTER AUTHORIZATION`, `ALTER SERVER ROLE` and `ALTER ROLE`.
 //!
 //! Source: documented, *GRANT / DENY / REVOKE Endpoint Permissions*, *… Server Permissions*, *… Server Principal
-//! Permissions*, *ALTER AUTHORIZATION*, *ALTER SERVER ROLE*.
+//! Permissions*, *ALTER AUTHORIZATION*, *ALTER SERVER ROLE*, *ALTER ROLE*.
 
 use sqlparser::tokenizer::Token;
 
@@ -156,6 +156,21 @@ impl Parser<'_> {
             role,
             add,
             member: self.name("a login")?,
+        })
+    }
+
+    pub(super) fn alter_role(&mut self) -> Parsed<Statement> {
+        self.at += 2;
+        let role = self.name("a role")?;
+        if self.at_keyword("WITH") {
+            return Err(self.unsupported_word("another name for a role"));
+        }
+        let add = self.one_of(&["ADD", "DROP"])? == 0;
+        self.expect_keywords(&["MEMBER"])?;
+        Ok(Statement::AlterRole {
+            role,
+            add,
+            member: self.name("a user name")?,
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::session::{Identity, Partner, Setting};
 use crate::types::{DatabaseName, Guid, Lsn, RecoveryPath};
 
 /// What a call answers: its rows, or the number of its error.
-fn call(bench: &mut Bench, client: usize, sql: &str) -> Result<Vec<String>, u32> {
+pub(super) fn call(bench: &mut Bench, client: usize, sql: &str) -> Result<Vec<String>, u32> {
     bench.begin(client, sql);
     bench.answer_all();
     let reply = bench.clients[client].replies.pop_front().expect("it is answered");
@@ -146,7 +146,7 @@ fn the_monitor_s_job_is_added_changed_and_dropped() {
 }
 
 /// Sales as the mirror of a session that has started.
-fn mirror(bench: &mut Bench) {
+pub(super) fn mirror(bench: &mut Bench) {
     let identity = Identity { name: "ALPHA".into() };
     let setting = Setting {
         database: DatabaseName::new("Sales"),

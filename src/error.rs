@@ -196,6 +196,7 @@ catalogue! {
     LOG_TAIL_CUT = 9004, 10, true, "The log of database '{0}' ends in {1}, which are no log and are discarded. This is usual after a loss of power; otherwise check the disk.";
     LOGIN_DATABASE = 4060, 11, false, "The login is refused, because the database \"{0}\" it asks for cannot be used.";
     LOGIN_DEFAULT_DATABASE = 4064, 11, false, "The login is refused, because the default database of the user cannot be used.";
+    REDO_FAILED = 3313, 21, true, "Redo of database '{0}' failed behind LSN {1}: its data file can take nothing any more. Restore it from a full backup.";
     DISK_ERROR = 823, 24, true, "The disk failed in {1}: {0}.";
     PAGE_DAMAGED = 824, 24, true, "Page (1:{1}) of database '{2}' is damaged: {0}. Its rows are not used.";
     PAGE_RESTORE_PENDING = 829, 21, false, "Page (1:{1}) of the database with ID {0} was found damaged and is not restored yet: its rows are not served.";
@@ -366,6 +367,7 @@ catalogue! {
     ADDRESS_SYNTAX = 1449, 16, false, "'{0}' is no server network address: {1}.";
     PARTNER_IS_SELF = 1452, 16, false, "An instance cannot be its own partner.";
     PAGE_REPAIR_ATTEMPT = 1432, 10, false, "Page (1:{0}) of database \"{1}\" is damaged: the partner is asked for its copy.";
+    CANNOT_RESUME = 1462, 16, false, "The session of database \"{0}\" cannot be resumed: redo failed on the mirror, and would fail again. Remove mirroring, restore the mirror, set it up again.";
     PARTNER_ERROR = 1453, 17, true, "Instance '{0}', the other partner of database '{1}', met error {2} (state {3}, severity {4}): the session is suspended. Look at its log. A session suspended for a page resumes by itself once the page is repaired; otherwise mend the cause there, and RESUME.";
     MIRROR_ERROR = 1454, 17, true, "Instance '{0}' met error {1} (state {2}, severity {3}) as a partner of database '{4}': the session is suspended. If a page cannot be read (824, or 823 with error 23), the partner is asked for it, and the session resumes once it is here; otherwise mend the cause, and RESUME.";
     CANNOT_FORCE = 1455, 16, false, "Service of \"{0}\" cannot be forced in the state it is in.";

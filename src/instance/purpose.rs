@@ -186,9 +186,13 @@ impl Instance {
         result: &Result<DiskReply, DiskError>,
     ) -> Result<(), SqlError> {
         let Err(error) = result else { return Ok(()) };
+        let input = match error {
+            DiskError::Damaged(..) => PartnerInput::DataFileLost,
+            _ => PartnerInput::DataFileFailed,
+        };
         let error = self.disk_failed(what, error);
         self.write_next_at_once(database);
-        self.session_input(database, PartnerInput::DataFileFailed);
+        self.session_input(database, input);
         Err(error)
     }
 

@@ -224,10 +224,7 @@ impl Partner {
             (Pair::Greeting { answered: true }, Body::StartSuspended { configuration }) => {
                 self.on_start_suspended(&configuration, out);
             }
-            (Pair::Established, Body::Resume) if self.record.suspended => {
-                let log = Partner::log_position(log);
-                self.to_partner(Body::ResumeFrom { log }, out);
-            }
+            (Pair::Established, Body::Resume) if self.record.suspended => self.on_resume_asked(log, out),
             (Pair::Greeting { answered: true }, Body::TakeOver { end, mine, check }) => {
                 self.on_take_over(end, mine, check, log, out);
             }

@@ -175,6 +175,8 @@ pub enum PartnerInput {
     },
     /// The data file could not be read or written. What it is to reflect waits for the next write.
     DataFileFailed,
+    /// The data file is damaged where no page is repaired: it will never be written again.
+    DataFileLost,
     /// [`Partner::next_wake`] is due.
     Wake,
 }

@@ -680,6 +680,7 @@ impl Partner {
             } => self.on_page_read(request, &page, at, image, out),
             PartnerInput::PageRestored { page, restored } => self.on_page_restored(&page, restored, out),
             PartnerInput::DataFileFailed => self.on_data_file_failed(out),
+            PartnerInput::DataFileLost => self.on_data_file_lost(log, out),
             PartnerInput::WitnessUp => self.on_witness_up(now, out),
             PartnerInput::WitnessDown { .. } => self.on_witness_down(out),
             PartnerInput::FromPartner(message) => self.on_partner_message(now, message, log, out),

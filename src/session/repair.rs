@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::data_file::REDO_ERROR;
 use super::partner::{Pair, Partner, Stage, Then};
 use super::{Outbox, SessionOutput};
 use crate::error::msg;
@@ -51,6 +52,8 @@ pub(super) struct Repairs {
     unreadable: BTreeSet<PageKey>,
     /// Mirror: the suspension (by its sequence) that is its own, made for an error, and which.
     suspension: Option<(u32, MirrorError)>,
+    /// Mirror: redo failed for good, and every suspension of this copy is for that.
+    redo_failed: bool,
     /// Principal: the suspension (by its sequence) of which it has said that the mirror met an error.
     told_error: Option<u32>,
     /// Mirror: it has told that everything it asked for is here. Principal: it has been told so.
@@ -91,6 +94,14 @@ impl Repairs {
     /// Nothing is damaged here, as far as is known.
     pub fn is_empty(&self) -> bool {
         self.pages.is_empty()
+    }
+
+    pub fn redo_failed(&self) -> bool {
+        self.redo_failed
+    }
+
+    pub fn set_redo_failed(&mut self) {
+        self.redo_failed = true;
     }
 
     /// What was on its way is lost, and is asked for anew.
@@ -331,8 +342,11 @@ impl Partner {
         self.persist(record, Then::Suspended { by_mirror: false }, out);
     }
 
-    /// Mirror: the error for which it made the present suspension, if it did.
+    /// Mirror: the error for which it made the present suspension, if it did, or will not end any.
     pub(super) fn own_error(&self) -> Option<MirrorError> {
+        if self.record.suspended && self.repairs.redo_failed && !self.is_principal() {
+            return Some(REDO_ERROR);
+        }
         let (sequence, error) = self.repairs.suspension?;
         (self.record.suspended && sequence == self.record.suspend_sequence).then_some(error)
     }

@@ -104,6 +104,7 @@ impl Partner {
     ) {
         if let Some(error) = error {
             self.note_mirror_error(suspend_sequence, &error, out);
+            self.refuse_resume(&error, out);
         }
         let known = self.record.suspend_sequence;
         if suspend_sequence < known || suspend_sequence == known && self.record.suspended {

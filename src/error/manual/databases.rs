@@ -84,6 +84,10 @@ manual! {
     3241 Documented [Statement]
         "The file is no backup, or a damaged one."
         ["Compare the path.", "Take the backup again; look at the disk it lay on."];
+    3313 Documented [Mirror]
+        "Redo met a page of the data file that it cannot do without and that is never repaired: the file header, the boot page, an allocation page, the list of tables."
+        ["The session stays suspended, and RESUME is refused (1462).",
+         "Remove mirroring, look at the disk, restore the mirror, set the session up again."];
     3411 Documented [Instance]
         "The master database cannot be read, and without it there are no logins, endpoints or sessions."
         ["Look at the disk of the instance.", "Restore master, or rebuild it and set the instance up again."];

@@ -222,10 +222,9 @@ manual! {
     1461 Documented [Principal, Mirror]
         "A damaged page was repaired from the partner."
         ["Look at the disk that damaged it.", "msdb.dbo.suspect_pages and sys.dm_db_mirroring_auto_page_repair list such pages."];
-    1462 Documented [Mirror]
-        "Redo failed, and the session cannot go on."
-        ["Remove mirroring, restore the mirror, set it up again."]
-        not_raised 16 false "A failing redo means a disk that cannot be written, which ends the instance: 823.";
+    1462 Documented [Statement]
+        "RESUME was said, but redo failed on the mirror for good: its data file is damaged in a page that is never repaired."
+        ["Look for 3313 and 823 in the mirror's log.", "Remove mirroring, restore the mirror, set it up again."];
     1463 Documented [Statement]
         "This edition does not have database mirroring."
         ["Use another edition: Express can only be a witness."];

@@ -125,3 +125,105 @@ fn a_failure_in_a_failover_leaves_one_principal() {
         "{suspended} suspended and {swapped} swapped of {points}"
     );
 }
+
+fn refused(trio: &mut Trio, command: Command) -> Option<u32> {
+    trio.command(A, command);
+    trio.calm();
+    trio.sides[A].done.last().expect("it is answered").err()
+}
+
+/// What the disk can never take is no disk that may be well again: RESUME is refused for as long as the mirror runs.
+#[test]
+fn after_redo_failed_for_good_a_resume_is_refused() {
+    for with_witness in [false, true] {
+        let mut trio = Trio::started(with_witness);
+        trio.input(B, PartnerInput::DataFileLost);
+        trio.input(B, PartnerInput::DataFileLost);
+        trio.input(B, PartnerInput::DataFileFailed);
+        trio.drain();
+        assert_suspended(&trio);
+        assert_eq!(
+            (
+                told(&trio, B, 1454, "error 3313"),
+                told(&trio, A, 1453, "error 3313")
+            ),
+            (1, 1)
+        );
+        assert_eq!(told(&trio, B, 3313, ""), 1);
+        assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+        // Neither a new link nor a SUSPEND of an operator makes the file well, nor does a crash of the principal.
+        trio.cut(PM, 0);
+        trio.calm();
+        assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+        for side in [A, B] {
+            trio.command(side, Command::Suspend);
+            trio.calm();
+            assert_eq!(trio.sides[side].done.last(), Some(&Ok(())), "{side}");
+            assert_eq!(refused(&mut trio, Command::Resume), Some(1462), "{side}");
+        }
+        trio.crash(A, 0);
+        trio.calm();
+        assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+        assert_suspended(&trio);
+        // A mirror that starts again has opened the file, or the copy is suspect.
+        trio.crash(B, 0);
+        trio.calm();
+        assert_eq!(refused(&mut trio, Command::Resume), None);
+        trio.assert_healthy();
+    }
+}
+
+/// First the disk refused writes, so that the session is suspended already; then the file turns out to be lost.
+#[test]
+fn a_failure_that_lasts_is_told_after_one_that_may_pass() {
+    let mut trio = Trio::started(true);
+    trio.input(B, PartnerInput::DataFileFailed);
+    trio.drain();
+    trio.input(B, PartnerInput::DataFileLost);
+    trio.drain();
+    assert_eq!(
+        (
+            told(&trio, A, 1453, "error 823"),
+            told(&trio, A, 1453, "error 3313")
+        ),
+        (1, 1)
+    );
+    assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+}
+
+/// At every message and every write of a RESUME: it is refused, or the session is suspended again and the next one is.
+#[test]
+fn a_file_that_is_lost_during_a_resume_leaves_the_session_suspended() {
+    let (mut points, mut refusals) = (0, 0);
+    for moves in 0.. {
+        let mut trio = Trio::started(true);
+        trio.command(A, Command::Suspend);
+        trio.calm();
+        trio.command(A, Command::Resume);
+        if !(0..moves).all(|_| trio.advance()) {
+            break;
+        }
+        points += 1;
+        trio.input(B, PartnerInput::DataFileLost);
+        trio.calm();
+        assert_suspended(&trio);
+        refusals += usize::from(trio.sides[A].done.last() == Some(&Err(1462)));
+        assert_eq!(refused(&mut trio, Command::Resume), Some(1462), "{moves}");
+    }
+    assert!(refusals > 0 && refusals < points, "{refusals} of {points}");
+}
+
+/// The principal does not miss it, and a repair that has its pages does not resume.
+#[test]
+fn what_is_lost_is_the_mirrors_and_no_repair_ends_it() {
+    let mut trio = Trio::started(true);
+    trio.input(A, PartnerInput::DataFileLost);
+    trio.drain();
+    trio.assert_healthy();
+    trio.damage_page(B);
+    trio.advance();
+    trio.input(B, PartnerInput::DataFileLost);
+    trio.calm();
+    assert_suspended(&trio);
+    assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+}

@@ -270,5 +270,6 @@ fn statement() -> impl Strategy<Value = Statement> {
         1 => Just(Statement::WitnessOff),
         1 => Just(Statement::WitnessOn),
         1 => select(&[5u16, 7, 10][..]).prop_map(Statement::TimeoutSeconds),
+        1 => select(&[None, Some(1), Some(2)][..]).prop_map(Statement::RedoQueue),
     ]
 }

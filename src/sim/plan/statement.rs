@@ -28,6 +28,8 @@ pub enum Statement {
     WitnessOff,
     WitnessOn,
     TimeoutSeconds(u16),
+    /// In megabytes; `None` is UNLIMITED.
+    RedoQueue(Option<u16>),
 }
 
 /// What an endpoint may be told about encryption.
@@ -105,6 +107,8 @@ impl fmt::Display for Statement {
             Statement::SafetyOff => partner(f, "SAFETY OFF"),
             Statement::SafetyFull => partner(f, "SAFETY FULL"),
             Statement::TimeoutSeconds(seconds) => partner(f, &format!("TIMEOUT {seconds}")),
+            Statement::RedoQueue(None) => partner(f, "REDO_QUEUE ( UNLIMITED )"),
+            Statement::RedoQueue(Some(megabytes)) => partner(f, &format!("REDO_QUEUE ( {megabytes} MB )")),
             Statement::WitnessOff => f.write_str("ALTER DATABASE Sales SET WITNESS OFF;"),
             Statement::WitnessOn => {
                 write!(

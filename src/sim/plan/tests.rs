@@ -156,6 +156,8 @@ fn statements_are_tried_and_endpoints_put_back() {
         Statement::WitnessOff,
         Statement::WitnessOn,
         Statement::TimeoutSeconds(5),
+        Statement::RedoQueue(Some(1)),
+        Statement::RedoQueue(None),
     ];
     let deeds = statements.iter().map(|statement| Deed {
         after: Duration::from_secs(1),

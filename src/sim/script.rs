@@ -1,9 +1,11 @@
 //! Plays one scenario over a stage: set-up, steps, expectations, healing, settling, last looks.
 //!
 //! Everything runs in one task: between two steps it sleeps until the next thing that is due (a step, a timed
-//! expectation, the end of a fault, a client's start or stop). Source: ours.
+//! expectation, the end of a fault, a client's start or stop). While a step waits for its answer, faults end in their
+//! time, and what the trace alone can answer is looked at; queries, and clients, wait for the step. Source: ours.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::time::Duration;
 
 use super::client::ADMINISTRATOR;
@@ -97,6 +99,20 @@ enum Due {
     EndFault(FaultId),
 }
 
+impl Due {
+    /// Whether it may happen while a step waits for its answer: it asks nobody, and is no step itself.
+    fn needs_no_operator(&self) -> bool {
+        match self {
+            Due::EndFault(_) => true,
+            Due::Expect(expect) => !matches!(
+                expect.what,
+                Expectation::Rows { .. } | Expectation::QueryError { .. }
+            ),
+            Due::StartClient(_) | Due::StopClient(_) => false,
+        }
+    }
+}
+
 impl<S: Stage> Player<'_, S> {
     fn tell(&self, event: WorldEvent) {
         self.recorder.record(self.stage.now(), Source::World, event);
@@ -158,7 +174,12 @@ impl<S: Stage> Player<'_, S> {
     ///
     /// # Errors
     /// Why there was no answer.
-    async fn batches(&self, on: &InstanceName, login: &str, sql: &str) -> Result<Option<SqlError>, String> {
+    async fn batches(
+        &mut self,
+        on: &InstanceName,
+        login: &str,
+        sql: &str,
+    ) -> Result<Option<SqlError>, String> {
         let mut batches = Vec::new();
         for batch in split_batches(sql) {
             batches.extend((0..batch.count).map(|_| batch.text.clone()));
@@ -167,8 +188,28 @@ impl<S: Stage> Player<'_, S> {
         Ok(replies.iter().find_map(|reply| reply.error().cloned()))
     }
 
-    async fn ask(&self, on: &InstanceName, login: &str, batches: &[String]) -> Result<Vec<Reply>, String> {
-        let (replies, lost) = self.stage.batches_as(on, login, batches).await;
+    async fn ask(
+        &mut self,
+        on: &InstanceName,
+        login: &str,
+        batches: &[String],
+    ) -> Result<Vec<Reply>, String> {
+        let stage = self.stage;
+        let mut answer = pin!(stage.batches_as(on, login, batches));
+        let (replies, lost) = loop {
+            let Some(next) = self.due.iter().position(|(_, due)| due.needs_no_operator()) else {
+                break answer.await;
+            };
+            let (at, _) = self.due[next];
+            tokio::select! {
+                biased;
+                answered = &mut answer => break answered,
+                () = stage.sleep_until(at) => {
+                    let (_, due) = self.due.remove(next);
+                    self.do_beside(due);
+                }
+            }
+        };
         for reply in &replies {
             let event = ClientEvent::Batch {
                 on: on.clone(),
@@ -187,7 +228,7 @@ impl<S: Stage> Player<'_, S> {
     ///
     /// # Errors
     /// Why there was none.
-    async fn query(&self, on: &InstanceName, login: &str, query: &str) -> Result<Reply, String> {
+    async fn query(&mut self, on: &InstanceName, login: &str, query: &str) -> Result<Reply, String> {
         let replies = self.ask(on, login, &[query.to_owned()]).await?;
         replies
             .into_iter()
@@ -233,6 +274,20 @@ impl<S: Stage> Player<'_, S> {
             Due::StopClient(name) => self.stop_client(&name),
             Due::Expect(expect) => self.expect(&expect).await,
             Due::EndFault(id) => self.heal(id),
+        }
+    }
+
+    /// The same for what needs no operator.
+    fn do_beside(&mut self, due: Due) {
+        match due {
+            Due::EndFault(id) => self.heal(id),
+            Due::Expect(expect) => {
+                let checked = self.check_now(&expect.what);
+                self.checked(&expect, checked);
+            }
+            Due::StartClient(_) | Due::StopClient(_) => {
+                unreachable!("only what needs no operator is chosen while a step waits")
+            }
         }
     }
 
@@ -481,13 +536,18 @@ impl<S: Stage> Player<'_, S> {
     }
 
     async fn expect(&mut self, expect: &Expect) {
-        if let Err(message) = self.check(&expect.what).await {
+        let checked = self.check(&expect.what).await;
+        self.checked(expect, checked);
+    }
+
+    fn checked(&mut self, expect: &Expect, checked: Result<(), String>) {
+        if let Err(message) = checked {
             let fingerprint = format!("expect/{}", expect.what);
             self.fail("expectation", fingerprint, format!("{}: {message}", expect.what));
         }
     }
 
-    async fn check(&self, what: &Expectation) -> Result<(), String> {
+    async fn check(&mut self, what: &Expectation) -> Result<(), String> {
         match what {
             Expectation::Rows {
                 on,
@@ -517,10 +577,13 @@ impl<S: Stage> Player<'_, S> {
                     None => Err("it succeeded".into()),
                 }
             }
-            other => self
-                .recorder
-                .model(|model| check_model(other, model, self.origin, self.stage.now())),
+            other => self.check_now(other),
         }
+    }
+
+    fn check_now(&self, what: &Expectation) -> Result<(), String> {
+        self.recorder
+            .model(|model| check_model(what, model, self.origin, self.stage.now()))
     }
 
     /// Read the clients' tables from the serving principals, and the views a reader wants to see.
@@ -685,3 +748,6 @@ fn pair(row: &[Value]) -> Option<(i64, i64)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,8 @@
 //! instance logged, what it took out of use, who took over, what everybody is in the end, and which promises broke.
 //! A log or `master` that is rotten or cannot be read may keep a session from healing, for it needs a restore; a page of rows
 //! may not. What damages `master` is followed by a restart, for the next change would write the place anew. A torn write is
-//! the first of the next few durable ones that is to the file. A fault is not felt where nothing meets it. A disk that lies
+//! the first of the next few durable ones that is to the file; the principal's `master` is written for one statement alone,
+//! which comes last and waits in vain. A fault is not felt where nothing meets it. A disk that lies
 //! may lose with the power what it said to have hardened; no other fault may.
 
 use std::collections::BTreeSet;
@@ -115,6 +116,9 @@ const EARLY: &str = "6s";
 const IN_A_WRITE: &str = "6810ms";
 const LATE: &str = "7800ms";
 
+/// Just before the statement that nobody will answer, since its own write takes the power away.
+const ARMED_LATE: &str = "7790ms";
+
 /// What is recorded while the fault lasts, if the load and the mirror's death are not enough: when, on whom, what. What hangs
 /// comes last.
 fn record(fault: &str, file: &str, system: &str) -> Option<(&'static str, String, String)> {
@@ -133,7 +137,7 @@ fn record(fault: &str, file: &str, system: &str) -> Option<(&'static str, String
             (LATE, system, sql)
         }
         ("master.mdf", "torn write") if system == "beta" => (IN_A_WRITE, "alpha", TIMEOUT.to_owned()),
-        ("master.mdf", "stuck") if system == "alpha" => (LATE, system, TIMEOUT.to_owned()),
+        ("master.mdf", "stuck" | "torn write") if system == "alpha" => (LATE, system, TIMEOUT.to_owned()),
         ("master.mdf", _) if system == "alpha" => (EARLY, system, TIMEOUT.to_owned()),
         _ => return None,
     };
@@ -168,6 +172,8 @@ fn scenario(case: &Case, file: &str, system: &str, write: u32) -> Scenario {
         }
         false => String::new(),
     };
+    // The principal's master is written for the statement alone, which waits for its answer until it gives up.
+    let hangs = case.in_a_write && master && system == "alpha";
     let loss = match (case.power_loss, case.in_a_write) {
         (false, _) => String::new(),
         (true, false) => format!(
@@ -175,12 +181,21 @@ fn scenario(case: &Case, file: &str, system: &str, write: u32) -> Scenario {
         ),
         // The witness records something when the mirror is lost, the partners at any time.
         (true, true) => format!(
-            "[[step]]\nat = \"6800ms\"\nfault = {{ kind = \"crash_at_write\", system = \"{system}\", write = {write}, kept = false, how = \"power_loss\", lasts = \"4s\" }}\n"
+            "[[step]]\nat = \"{}\"\nfault = {{ kind = \"crash_at_write\", system = \"{system}\", write = {write}, kept = false, how = \"power_loss\", lasts = \"4s\" }}\n",
+            if hangs { ARMED_LATE } else { "6800ms" }
         ),
     };
-    let (in_a_write, power_loss) = match case.in_a_write {
-        true => (loss, String::new()),
-        false => (String::new(), loss),
+    let (in_a_write, armed_late, power_loss) = match (case.in_a_write, hangs) {
+        (true, true) => (String::new(), loss, String::new()),
+        (true, false) => (loss, String::new(), String::new()),
+        (false, _) => (String::new(), String::new(), loss),
+    };
+    let restarted = match hangs {
+        // By the power.
+        true => String::new(),
+        false => {
+            format!("[[step]]\nat = \"20s\"\nfault = {{ kind = \"restart\", instance = \"{system}\" }}\n")
+        }
     };
     let text = format!(
         r#"
@@ -212,11 +227,7 @@ fault = {{ system = "{system}", {keys} }}
 at = "7s"
 fault = {{ kind = "kill", instance = "beta", lasts = "500ms" }}
 
-{late}{power_loss}
-[[step]]
-at = "20s"
-fault = {{ kind = "restart", instance = "{system}" }}
-
+{armed_late}{late}{power_loss}{restarted}
 [[expect]]
 client = "app"
 acknowledged = {{ at_least = 1 }}

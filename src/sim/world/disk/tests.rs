@@ -240,6 +240,80 @@ fn a_bad_sector_is_unreadable_until_it_is_written_whole() {
     file.read_exact_at(&mut sector, 2 * SECTOR as u64).unwrap();
 }
 
+/// What mends a bad sector is unsynced like any write: without power it is as bad as before.
+#[test]
+fn a_bad_sector_is_mended_for_good_once_its_writing_is_synced() {
+    let bad = |sector: usize| DiskFault::BadSector {
+        file: "a".into(),
+        offset: (sector * SECTOR) as u64,
+    };
+    let is_bad = |file: &SimFile, sector: usize| {
+        let read = file.read_exact_at(&mut [0; SECTOR], (sector * SECTOR) as u64);
+        read.is_err_and(|error| is_bad_sector(&error))
+    };
+    let (system, _, file) = with_file("a", &[1; 3 * SECTOR]);
+    system.inject(bad(1)).unwrap();
+    system.inject(bad(2)).unwrap();
+    file.write_all_at(&[2; SECTOR], SECTOR as u64).unwrap();
+    file.set_len(2 * SECTOR as u64).unwrap();
+    assert!(!is_bad(&file, 1));
+    system.lose_power();
+    assert!(is_bad(&file, 1));
+    assert!(is_bad(&file, 2), "what was cut off is there again");
+    file.write_all_at(&[2; 2 * SECTOR], SECTOR as u64).unwrap();
+    file.sync().unwrap();
+    system.lose_power();
+    assert!(!is_bad(&file, 1) && !is_bad(&file, 2));
+    // A sector that the file did not durably have is gone with it.
+    file.write_all_at(&[3; SECTOR], 3 * SECTOR as u64).unwrap();
+    system.inject(bad(3)).unwrap();
+    system.lose_power();
+    file.write_all_at(&[3; SECTOR], 3 * SECTOR as u64).unwrap();
+    assert!(!is_bad(&file, 3));
+}
+
+#[test]
+fn of_torn_writes_those_that_survive_mend_their_sectors() {
+    let (mut mended, mut bad) = (0, 0);
+    for seed in 0..20 {
+        let system = SystemDisk::new(
+            (Duration::ZERO, Duration::ZERO),
+            Streams::new(seed).stream("disk"),
+        );
+        let (handle, _) = system.handle();
+        let file = handle.create("a").unwrap();
+        file.write_all_at(&[1; SECTOR], 0).unwrap();
+        file.sync().unwrap();
+        handle.sync_dir().unwrap();
+        let (name, offset) = ("a".to_owned(), 0);
+        system
+            .inject(DiskFault::BadSector {
+                file: name.clone(),
+                offset,
+            })
+            .unwrap();
+        let keep = Torn::Scattered;
+        system.inject(DiskFault::TornWrites { keep, file: name }).unwrap();
+        file.write_all_at(&[2; SECTOR], 0).unwrap();
+        system.lose_power();
+        let mut bytes = [0; SECTOR];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => {
+                assert_eq!(
+                    bytes, [2; SECTOR],
+                    "what was bad can have survived only as it was written"
+                );
+                mended += 1;
+            }
+            Err(error) => {
+                assert!(is_bad_sector(&error), "{error}");
+                bad += 1;
+            }
+        }
+    }
+    assert!(mended > 0 && bad > 0, "{mended} mended, {bad} bad");
+}
+
 #[test]
 fn errors_and_slowness_strike_as_told() {
     let (system, handle, file) = with_file("data/a", b"abc");

@@ -257,6 +257,8 @@ pub(super) struct Inode {
     undo: BTreeMap<usize, Vec<u8>>,
     /// Sectors that cannot be read, by number, and whom a read of them is counted for.
     bad: BTreeMap<u64, Effect>,
+    /// Those that were written anew, or cut off, since the last sync: a power loss makes them bad again.
+    mended: BTreeMap<u64, Effect>,
 }
 
 impl Inode {
@@ -298,25 +300,32 @@ impl Inode {
         self.view.write(start, bytes);
         // The disk puts a sector that is written whole in another place; of the last one of a file the rest is nobody's.
         let behind = self.view.len();
-        self.bad.retain(|sector, _| {
-            let from = usize::try_from(*sector)
+        self.mend(|sector| {
+            let from = usize::try_from(sector)
                 .unwrap_or(usize::MAX)
                 .saturating_mul(SECTOR);
             let to = from.saturating_add(SECTOR).min(behind);
-            start > from || end < to
+            start <= from && to <= end
         });
+    }
+
+    /// Sectors that are written anew or cut off are bad no longer; on the medium they are until the next sync.
+    fn mend(&mut self, is: impl Fn(u64) -> bool) {
+        self.mended
+            .extend(self.bad.extract_if(.., |sector, _| is(*sector)));
     }
 
     pub(super) fn set_len(&mut self, len: u64) {
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         self.remember(len.min(self.view.len()), self.view.len());
         self.view.resize(len);
-        self.bad.retain(|sector, _| *sector < len.div_ceil(SECTOR) as u64);
+        self.mend(|sector| sector >= len.div_ceil(SECTOR) as u64);
     }
 
     /// Everything written is on the medium.
     pub(super) fn harden(&mut self) {
         self.undo.clear();
+        self.mended.clear();
         self.durable_len = self.view.len();
     }
 
@@ -326,12 +335,15 @@ impl Inode {
         for (block, bytes) in std::mem::take(&mut self.undo) {
             self.view.write(block * BLOCK, &bytes);
         }
+        self.bad.append(&mut self.mended);
+        let end = self.durable_len.div_ceil(SECTOR) as u64;
+        self.bad.retain(|sector, _| *sector < end);
     }
 
     /// Back to what is on the medium, except for some of the unsynced sectors. Whether any survived or was lost.
     pub(super) fn tear(&mut self, keep: Torn, rng: &mut ChaCha8Rng) -> bool {
         let sectors = self.unsynced_sectors();
-        let written = self.view.clone();
+        let (written, bad) = (self.view.clone(), self.bad.clone());
         self.undo();
         let kept: Vec<usize> = match keep {
             Torn::Prefix => sectors[..prefix(sectors.len(), rng)].to_vec(),
@@ -345,6 +357,9 @@ impl Inode {
             let start = sector * SECTOR;
             let end = (start + SECTOR).min(written.len());
             self.view.write(start, &written.bytes(start, end));
+            if !bad.contains_key(&(sector as u64)) {
+                self.bad.remove(&(sector as u64));
+            }
         }
         self.harden();
         !sectors.is_empty()

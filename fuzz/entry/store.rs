@@ -103,7 +103,7 @@ impl Disk for Ram {
         Ok(())
     }
 
-    fn latency(&self, _name: &str, _bytes: usize) -> Duration {
+    fn latency(&self, _name: impl FnOnce() -> String, _bytes: usize) -> Duration {
         Duration::ZERO
     }
 }

@@ -22,8 +22,8 @@ pub trait Disk: Clone + Debug + 'static {
     fn sync_dir(&self) -> io::Result<()>;
 
     /// How long the next operation of `bytes` on the file `name` takes, an empty one if it is about several; the driver waits it
-    /// out before carrying the operation out.
-    fn latency(&self, name: &str, bytes: usize) -> Duration;
+    /// out before carrying the operation out. The name is asked for only where it matters.
+    fn latency(&self, name: impl FnOnce() -> String, bytes: usize) -> Duration;
 
     /// Whether the process went down in the middle of an operation: its outcome must reach nobody.
     fn is_cut_off(&self) -> bool {

@@ -207,7 +207,7 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    fn latency(&self, _name: &str, _bytes: usize) -> Duration {
+    fn latency(&self, _name: impl FnOnce() -> String, _bytes: usize) -> Duration {
         lock(&self.0).latency
     }
 }

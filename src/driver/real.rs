@@ -171,7 +171,7 @@ impl Disk for StdDisk {
     }
 
     /// Real disks take their time by themselves.
-    fn latency(&self, _name: &str, _bytes: usize) -> Duration {
+    fn latency(&self, _name: impl FnOnce() -> String, _bytes: usize) -> Duration {
         Duration::ZERO
     }
 }

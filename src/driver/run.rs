@@ -73,7 +73,7 @@ pub async fn run<N: Net, D: Disk, C: Clock, K: Core + 'static>(
     clock: C,
     observer: Observer,
 ) -> Exit {
-    wait(&clock, disk.latency("", 0)).await;
+    wait(&clock, disk.latency(String::new, 0)).await;
     let (store, master) = match Store::open(disk.clone()) {
         Ok(opened) => opened,
         Err(_) if disk.is_cut_off() => std::future::pending().await,

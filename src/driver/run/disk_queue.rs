@@ -90,8 +90,8 @@ pub async fn work<N: Net, D: Disk, C: Clock, K: Core + 'static>(
             .sum();
         // A group is of one log.
         let first = group.first().and_then(|queued| queued.request.as_ref());
-        let file = first.map(file_of).unwrap_or_default();
-        wait(&engine.clock, disk.latency(&file, bytes)).await;
+        let file = || first.map(file_of).unwrap_or_default();
+        wait(&engine.clock, disk.latency(file, bytes)).await;
         engine.disk.bytes.set(engine.disk.bytes.get() - bytes);
         let Some(answers) = engine.guard(|| carry_out(&mut store, group)) else {
             return;

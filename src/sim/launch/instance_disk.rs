@@ -51,8 +51,8 @@ impl Disk for InstanceDisk {
         self.disk.sync_dir()
     }
 
-    fn latency(&self, name: &str, bytes: usize) -> Duration {
-        self.disk.latency(&self.name(name), bytes)
+    fn latency(&self, name: impl FnOnce() -> String, bytes: usize) -> Duration {
+        self.disk.latency(|| self.name(&name()), bytes)
     }
 
     fn is_cut_off(&self) -> bool {

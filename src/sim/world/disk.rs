@@ -121,7 +121,7 @@ impl Disk for SimDisk {
         self.dead.load(Ordering::Relaxed)
     }
 
-    fn latency(&self, name: &str, bytes: usize) -> Duration {
+    fn latency(&self, name: impl FnOnce() -> String, bytes: usize) -> Duration {
         self.volume.lock().latency(name, bytes)
     }
 }

@@ -315,6 +315,20 @@ fn of_torn_writes_those_that_survive_mend_their_sectors() {
 }
 
 #[test]
+fn a_disk_without_a_slow_file_asks_for_no_name() {
+    let (system, handle, _) = with_file("a", b"abc");
+    let asked = || -> String { panic!("the name does not matter") };
+    assert_eq!(handle.latency(asked, 0), Duration::ZERO);
+    system
+        .inject(DiskFault::FailSyncs {
+            count: 1,
+            file: "a".into(),
+        })
+        .unwrap();
+    assert_eq!(handle.latency(asked, 0), Duration::ZERO);
+}
+
+#[test]
 fn errors_and_slowness_strike_as_told() {
     let (system, handle, file) = with_file("data/a", b"abc");
     handle.create("log/a").unwrap();
@@ -326,16 +340,16 @@ fn errors_and_slowness_strike_as_told() {
     assert!(handle.open("log/a").is_ok());
     assert!(file.len().is_err());
     assert!(file.len().is_ok());
-    assert_eq!(handle.latency("a", 0), Duration::ZERO);
+    assert_eq!(handle.latency(|| "a".into(), 0), Duration::ZERO);
     let (slow, _) = system
         .inject(DiskFault::Slow {
             extra: Duration::from_millis(30),
             file: String::new(),
         })
         .unwrap();
-    assert_eq!(handle.latency("a", 2048), Duration::from_micros(30_002));
+    assert_eq!(handle.latency(|| "a".into(), 2048), Duration::from_micros(30_002));
     system.heal(slow);
-    assert_eq!(handle.latency("a", 0), Duration::ZERO);
+    assert_eq!(handle.latency(|| "a".into(), 0), Duration::ZERO);
 }
 
 #[test]

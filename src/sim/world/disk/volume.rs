@@ -1,5 +1,6 @@
 //! The medium: names and files with what is on it already and what a power loss would undo, and the faults in force.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -171,7 +172,7 @@ impl Volume {
     }
 
     /// Between the two bounds, plus a microsecond for each KiB, plus what slowness adds.
-    pub(super) fn latency(&mut self, name: &str, bytes: usize) -> Duration {
+    pub(super) fn latency(&mut self, name: impl FnOnce() -> String, bytes: usize) -> Duration {
         let (least, most) = self.latency;
         let width = u64::try_from(most.saturating_sub(least).as_micros()).unwrap_or(u64::MAX);
         let drawn = if width == 0 {
@@ -180,6 +181,7 @@ impl Volume {
             self.rng.next_u64() % width.saturating_add(1)
         };
         let mut latency = least + Duration::from_micros(drawn) + Duration::from_micros(bytes as u64 / 1024);
+        let name = LazyCell::new(name);
         for (fault, effect) in self.faults.values() {
             if let DiskFault::Slow { extra, file } = fault
                 && name.contains(file.as_str())

@@ -224,6 +224,24 @@ mod tests {
         assert!(Trace::from_json_lines("{}\n").is_err_and(|(line, _)| line == 1));
     }
 
+    /// Traces are kept: one from before a word was added is read as if it said no.
+    #[test]
+    fn a_trace_that_lacks_a_later_word_is_read() {
+        let event = SessionEvent::WitnessSet {
+            database: DatabaseName::new("Sales"),
+            witness: None,
+            anew: false,
+        };
+        let trace = Trace::from_iter([Stamped {
+            at: Timestamp::from_millis(5),
+            source: Source::Instance(InstanceName::new("alpha")),
+            event: event.into(),
+        }]);
+        let text = trace.to_json_lines().replace(",\"anew\":false", "");
+        assert!(!text.contains("anew"), "{text}");
+        assert_eq!(Trace::from_json_lines(&text), Ok(trace));
+    }
+
     #[test]
     fn the_hash_sees_order_and_time() {
         let trace = sample();

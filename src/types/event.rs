@@ -377,6 +377,7 @@ pub enum SessionEvent {
     WitnessSet {
         database: DatabaseName,
         witness: Option<ServerAddress>,
+        #[serde(default)]
         anew: bool,
     },
     /// The settings that this partner or witness has on record, told when they change and when a partner begins anew.

@@ -169,6 +169,10 @@ enum CliError {
     Endpoint(#[from] endpoint::Refusal),
     #[error("error: there is no number {number} in the manual; near it are {near}")]
     UnknownNumber { number: u32, near: String },
+    #[error(
+        "error: an empty text is no word to look for; give numbers (1418), words (firewall), or nothing to list them all"
+    )]
+    EmptyWord,
     #[error("error: no entry speaks of '{words}'; the areas are {areas}")]
     NothingSpeaks { words: String, areas: String },
     #[error("error: '{0}' is not a list of seeds; write --seeds 7, --seeds 1..100 or --seeds 1..3,7")]

@@ -198,6 +198,10 @@ fn errors_says_what_it_does_not_know() {
         text.contains("there is no number 14181 in the manual; near it are "),
         "{text}"
     );
+    for words in [&["errors", ""][..], &["errors", "listener", " "]] {
+        let text = complaint(words);
+        assert!(text.contains("is no word to look for"), "{text}");
+    }
     let text = complaint(&["errors", "99999999999"]);
     assert!(
         text.contains("no entry speaks of '99999999999'; the areas are statements, "),
@@ -357,6 +361,23 @@ fn endpoint_statements_are_printed_as_a_script_and_refusals_explained() {
     assert!(text.contains("needs a domain user account"), "{text}");
     let text = complaint(&["endpoint", "new", "--authentication-order", "CertificateNtlm"]);
     assert!(text.contains("--certificate NAME"), "{text}");
+    for (command, words) in [
+        (&["new", "##MS_mine"][..], "Msg 7869"),
+        (&["new", "TSQL Default TCP"], "Msg 15530"),
+        (&["new", "dedicated admin connection"], "administrator"),
+        (&["set", "TSQL Local Machine", "--state", "started"], "Msg 40517"),
+        (
+            &["wizard", "--service-account", "ADV\\one", "--name", "##ms_"],
+            "Msg 7869",
+        ),
+    ] {
+        let text = complaint(&[&["endpoint"], command].concat());
+        assert!(
+            text.contains("would refuse the endpoint's name"),
+            "{command:?}: {text}"
+        );
+        assert!(text.contains(words), "{command:?}: {text}");
+    }
     assert!(complaint(&["endpoint", "set"]).contains("nothing to change"));
     assert!(complaint(&["endpoint", "new", "--port", "1023"]).contains("1023 is not in 1024..=65535"));
     assert!(

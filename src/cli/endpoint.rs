@@ -11,7 +11,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::{CLEAN, CliError};
 use crate::domain::ServiceAccount;
-use crate::error::Span;
+use crate::error::{Span, SqlError};
+use crate::instance::{check_altered_endpoint, check_new_endpoint};
 use crate::tsql::{
     Algorithm, AlterEndpoint, AlterPayload, Authentication, CreateEndpoint, CreatePayload, Encryption,
     EndpointRole, EndpointState, IDENTIFIER_CHARS_MAX, ListenerIp, Name, TransportOptions, WindowsMethod,
@@ -179,6 +180,8 @@ pub(super) enum Refusal {
     AlgorithmAlone,
     #[error("there is nothing to change: give an option (7863)")]
     Nothing,
+    #[error("an instance would refuse the endpoint's name: {0}")]
+    Name(SqlError),
     #[error("'{0}' is not a name: it has 1 to {IDENTIFIER_CHARS_MAX} characters")]
     BadName(String),
 }
@@ -206,6 +209,7 @@ fn script(command: &EndpointCommand) -> Result<Vec<String>, Refusal> {
             owner,
             port,
         } => {
+            check_new_endpoint(&endpoint.name).map_err(Refusal::Name)?;
             let create = CreateEndpoint {
                 name: name(&endpoint.name)?,
                 authorization: owner.as_deref().map(name).transpose()?,
@@ -264,6 +268,7 @@ fn set(
         encryption: endpoint.encryption(None)?,
     };
     let name_of = name(&endpoint.name)?;
+    check_altered_endpoint(&endpoint.name).map_err(Refusal::Name)?;
     let mut batches = Vec::new();
     let alter = AlterEndpoint {
         name: name_of.clone(),
@@ -300,6 +305,7 @@ fn wizard(
 ) -> Result<Vec<String>, Refusal> {
     let own = domain_account(service_account)?;
     let name_of = name(endpoint)?;
+    check_new_endpoint(endpoint).map_err(Refusal::Name)?;
     let create = CreateEndpoint {
         name: name_of.clone(),
         authorization: None,

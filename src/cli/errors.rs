@@ -15,6 +15,9 @@ const WIDTH: usize = 100;
 
 /// Pages for numbers; otherwise the list of entries in which every word is found, of all if there is none.
 pub(super) fn errors(what: &[String], format: Format) -> Result<u8, CliError> {
+    if what.iter().any(|word| word.trim().is_empty()) {
+        return Err(CliError::EmptyWord);
+    }
     let numbers: Option<Vec<u32>> = what.iter().map(|w| w.parse().ok()).collect();
     let text = match numbers.filter(|n| !n.is_empty()) {
         Some(numbers) => {

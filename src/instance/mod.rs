@@ -40,6 +40,7 @@ mod trace;
 pub mod views;
 
 pub use database::recover;
+pub use ddl::{check_altered_endpoint, check_new_endpoint};
 pub use options::{Edition, InstanceOptions, ListenerFailure, PortRange};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -26,6 +26,35 @@ fn is_admin(endpoint: &str) -> bool {
     BUILT_IN_ENDPOINTS[0].eq_ignore_ascii_case(endpoint)
 }
 
+/// Whether an endpoint may be created under this name, whatever endpoints there are.
+///
+/// Errors: 7869 reserved, 7864 the administrator's, 15530 a built-in one.
+pub fn check_new_endpoint(name: &str) -> Result<(), SqlError> {
+    if name.to_ascii_uppercase().starts_with(RESERVED_PREFIX) {
+        return Err(msg::RESERVED_ENDPOINT_NAME.with(&[&name, &RESERVED_PREFIX]));
+    }
+    if is_admin(name) {
+        return Err(msg::ADMIN_ENDPOINT.error());
+    }
+    match is_built_in(name) {
+        true => Err(msg::NAME_TAKEN.with(&[&"endpoint", &name])),
+        false => Ok(()),
+    }
+}
+
+/// Whether an endpoint of this name may be altered at all.
+///
+/// Errors: 7864 the administrator's, 40517 another built-in one.
+pub fn check_altered_endpoint(name: &str) -> Result<(), SqlError> {
+    if is_admin(name) {
+        return Err(msg::ADMIN_ENDPOINT.error());
+    }
+    match is_built_in(name) {
+        true => Err(msg::NOT_SUPPORTED.with(&[&"ALTER ENDPOINT of a built-in endpoint"])),
+        false => Ok(()),
+    }
+}
+
 impl Instance {
     pub(super) fn create_endpoint(
         &mut self,
@@ -36,13 +65,8 @@ impl Instance {
             return Err(msg::NOT_SUPPORTED.with(&[&"an endpoint that is not FOR DATABASE_MIRRORING"]));
         };
         let name = create.name.as_str();
-        if name.to_ascii_uppercase().starts_with(RESERVED_PREFIX) {
-            return Err(msg::RESERVED_ENDPOINT_NAME.with(&[&name, &RESERVED_PREFIX]));
-        }
-        if is_admin(name) {
-            return Err(msg::ADMIN_ENDPOINT.error());
-        }
-        if is_built_in(name) || self.catalog.endpoint_named(name).is_some() {
+        check_new_endpoint(name)?;
+        if self.catalog.endpoint_named(name).is_some() {
             return Err(msg::NAME_TAKEN.with(&[&"endpoint", &create.name]));
         }
         if self.catalog.endpoint().is_some() {
@@ -87,12 +111,7 @@ impl Instance {
         alter: &AlterEndpoint,
     ) -> StatementResult {
         let name = &alter.name;
-        if is_admin(name.as_str()) {
-            return Err(msg::ADMIN_ENDPOINT.error());
-        }
-        if is_built_in(name.as_str()) {
-            return Err(msg::NOT_SUPPORTED.with(&[&"ALTER ENDPOINT of a built-in endpoint"]));
-        }
+        check_altered_endpoint(name.as_str())?;
         let default = self.config.options.default_algorithms();
         let endpoint = self.catalog.endpoint_named(name.as_str()).cloned();
         let mut endpoint =

@@ -15,6 +15,7 @@ mod security;
 mod tests;
 
 pub(super) use certificate::CertificateStep;
+pub use endpoint::{check_altered_endpoint, check_new_endpoint};
 pub(super) use permissions::BUILT_IN_ENDPOINTS;
 
 use super::Instance;

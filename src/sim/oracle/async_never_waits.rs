@@ -4,6 +4,7 @@
 //! matters. Source: documented, *Database Mirroring Operating Modes*, asynchronous operation.
 
 use super::commit_waits::{CommitWaits, Late, Promise};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Safety, Stamped};
 
@@ -36,6 +37,10 @@ fn tell(late: &Late) -> String {
 }
 
 impl Oracle for AsyncNeverWaits {
+    fn share(&mut self, scene: &SharedScene) {
+        self.waits.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.waits.observe(stamped, &PROMISE, out);
     }

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, MirroringState, RoleSequence, SessionEvent, Stamped, SwitchKind,
@@ -16,7 +17,7 @@ const NAME: &str = "auto-failover-guard";
 
 #[derive(Debug, Default)]
 pub(super) struct AutoFailoverGuard {
-    sessions: Sessions,
+    scene: SharedScene,
     /// The state each copy showed before it was DISCONNECTED, or shows now.
     last_connected: BTreeMap<(InstanceName, DatabaseName), MirroringState>,
     granted: BTreeSet<(DatabaseName, RoleSequence)>,
@@ -33,7 +34,9 @@ impl AutoFailoverGuard {
         let [safety_full, was_synchronized, witness_connected] = flags;
         let shown = self.last_connected.get(&(who.clone(), database.clone()));
         match () {
-            () if !safety_full || !self.sessions.is_safety_full(database) => Some("without SAFETY FULL"),
+            () if !safety_full || !self.scene.sessions.is_safety_full(database) => {
+                Some("without SAFETY FULL")
+            }
             () if !witness_connected => Some("without a connection to the witness"),
             () if !was_synchronized || shown != Some(&MirroringState::Synchronized) => {
                 Some("though it was not SYNCHRONIZED when it lost the principal")
@@ -47,8 +50,12 @@ impl AutoFailoverGuard {
 }
 
 impl Oracle for AutoFailoverGuard {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };

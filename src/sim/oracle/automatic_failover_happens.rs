@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::session_event;
 use super::scene::{FaultSeen, PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, EndpointEvent, Event, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent,
@@ -28,7 +29,7 @@ struct Heir {
 
 #[derive(Debug, Default)]
 pub(super) struct AutomaticFailoverHappens {
-    scene: Scene,
+    scene: SharedScene,
     /// Sessions whose witness has it that the mirror is synchronized, and who was the principal then.
     recorded: BTreeMap<Guid, String>,
     /// Those that were whole, and to which nothing has happened since but the loss of the principal.
@@ -201,6 +202,10 @@ impl AutomaticFailoverHappens {
 }
 
 impl Oracle for AutomaticFailoverHappens {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if let (Source::Instance(who), Event::Endpoint(EndpointEvent::Configured { settings })) =
             (&stamped.source, &stamped.event)

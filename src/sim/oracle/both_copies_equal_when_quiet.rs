@@ -3,7 +3,7 @@
 //! Judged once, at the end, on what the files of both partners hold when they are recovered: log, data file and redo must
 //! agree, whatever failed before. Source: documented, *Mirroring States*, SYNCHRONIZED; derived.
 
-use super::history::Sessions;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::Stamped;
 
@@ -11,16 +11,20 @@ const NAME: &str = "both-copies-equal-when-quiet";
 
 #[derive(Debug, Default)]
 pub(super) struct BothCopiesEqualWhenQuiet {
-    sessions: Sessions,
+    scene: SharedScene,
 }
 
 impl Oracle for BothCopiesEqualWhenQuiet {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        for (database, one, other) in self.sessions.pairs() {
+        for (database, one, other) in self.scene.sessions.pairs() {
             let copy = |who: &_| end.copies.get(&(std::clone::Clone::clone(who), database.clone()));
             let (Some(a), Some(b)) = (copy(&one), copy(&other)) else {
                 continue;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::scene::{PING, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{ClientEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent};
 
@@ -19,7 +20,7 @@ const ROUND_TRIPS: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct CommitNeverHangs {
-    scene: Scene,
+    scene: SharedScene,
     waiting: BTreeMap<(String, u64), (Timestamp, InstanceName)>,
     /// When a machine last lost its power, or a firewall last stood between a client and its server.
     excused: Option<Timestamp>,
@@ -46,6 +47,10 @@ impl CommitNeverHangs {
 }
 
 impl Oracle for CommitNeverHangs {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if let Event::World(WorldEvent::FaultFired { fault, .. } | WorldEvent::FaultEnded { fault, .. }) =
             &stamped.event

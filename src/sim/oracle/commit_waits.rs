@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Violation};
 use crate::sim::workload::Operation;
 use crate::types::{
@@ -51,7 +52,7 @@ impl Promise {
 
 #[derive(Debug, Default)]
 pub(super) struct CommitWaits {
-    pub scene: Scene,
+    pub scene: SharedScene,
     /// When the condition was looked at last.
     pub at: Timestamp,
     /// The ends of blocks on each disk that are not yet acknowledged, and when they got there.

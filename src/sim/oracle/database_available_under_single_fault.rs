@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::{PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, Event, Guid, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
@@ -24,7 +25,7 @@ const LOSSES: [&str; 3] = ["kill", "power_loss", "cut"];
 
 #[derive(Debug, Default)]
 pub(super) struct DatabaseAvailableUnderSingleFault {
-    scene: Scene,
+    scene: SharedScene,
     recorded: BTreeMap<Guid, bool>,
     /// Sessions that were in full quorum and synchronized when the one fault began.
     whole: BTreeSet<(DatabaseName, InstanceName, InstanceName)>,
@@ -79,6 +80,10 @@ impl DatabaseAvailableUnderSingleFault {
 }
 
 impl Oracle for DatabaseAvailableUnderSingleFault {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::scene::{PING, SLACK, Scene, gone};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp};
 
@@ -17,7 +18,7 @@ const BACKED_OFF: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct EveryOpenConnectionPings {
-    scene: Scene,
+    scene: SharedScene,
     /// When the last ping arrived, and whether its absence was told.
     heard: BTreeMap<(InstanceName, ConnectionId), (Timestamp, bool)>,
 }
@@ -52,6 +53,10 @@ impl EveryOpenConnectionPings {
 }
 
 impl Oracle for EveryOpenConnectionPings {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         let concerns = Scene::concerns(stamped);
         if concerns {

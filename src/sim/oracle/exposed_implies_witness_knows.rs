@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::hardened::HardenedExtents;
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, Guid, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped,
@@ -18,7 +19,7 @@ const NAME: &str = "exposed-implies-witness-knows";
 
 #[derive(Debug, Default)]
 pub(super) struct ExposedImpliesWitnessKnows {
-    scene: Scene,
+    scene: SharedScene,
     logs: HardenedExtents,
     synchronized: BTreeMap<Guid, bool>,
 }
@@ -42,6 +43,10 @@ impl ExposedImpliesWitnessKnows {
 }
 
 impl Oracle for ExposedImpliesWitnessKnows {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);

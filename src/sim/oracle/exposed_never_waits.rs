@@ -5,6 +5,7 @@
 //! Mirroring Witness*.
 
 use super::commit_waits::{CommitWaits, Late, Promise};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
 
@@ -52,6 +53,10 @@ fn tell(late: &Late) -> String {
 }
 
 impl Oracle for ExposedNeverWaits {
+    fn share(&mut self, scene: &SharedScene) {
+        self.waits.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.waits.observe(stamped, &PROMISE, out);
     }

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
 
@@ -14,7 +15,7 @@ const NAME: &str = "failover-lsn-sound";
 
 #[derive(Debug, Default)]
 pub(super) struct FailoverLsnSound {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
     /// What each partner last said under its present role sequence.
     said: BTreeMap<(InstanceName, DatabaseName), Lsn>,
@@ -28,7 +29,7 @@ impl FailoverLsnSound {
                 "the failover LSN goes back from {before} to {lsn} within a role sequence"
             ));
         }
-        let partner = self.sessions.partner(who, database);
+        let partner = self.scene.sessions.partner(who, database);
         [Some(who), partner].into_iter().flatten().find_map(|copy| {
             let end = self.logs.log(copy, database)?.end?;
             (lsn > end).then(|| format!("the failover LSN is {lsn}, but {copy} has hardened only {end}"))
@@ -37,8 +38,12 @@ impl FailoverLsnSound {
 }
 
 impl Oracle for FailoverLsnSound {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, PageKey, PartnerRole, RepairStatus, RoleSequence, SessionEvent, Stamped,
@@ -18,7 +19,7 @@ const NAME: &str = "force-guard";
 
 #[derive(Debug, Default)]
 pub(super) struct ForceGuard {
-    scene: Scene,
+    scene: SharedScene,
     damaged: BTreeSet<(InstanceName, DatabaseName, PageKey)>,
     /// Who could be forced into service when the witness granted this role sequence.
     granted: BTreeSet<(InstanceName, DatabaseName, RoleSequence)>,
@@ -93,6 +94,10 @@ impl ForceGuard {
 }
 
 impl Oracle for ForceGuard {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.note_pages(stamped);
         self.note_grant(stamped);

@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{Guid, InstanceName, Lsn, SessionEvent, Stamped, SwitchKind};
 
@@ -15,22 +16,26 @@ const NAME: &str = "force-loss-is-bounded";
 
 #[derive(Debug, Default)]
 pub(super) struct ForceLossIsBounded {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
     /// On whom service was forced last, and where its log ended then.
     forced: BTreeMap<Guid, (InstanceName, Lsn)>,
 }
 
 impl Oracle for ForceLossIsBounded {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
         match event {
             SessionEvent::Takeover { database, kind, .. } => {
                 let end = self.logs.log(who, database).and_then(|log| log.end);
-                if let Some(session) = self.sessions.session(who, database) {
+                if let Some(session) = self.scene.sessions.session(who, database) {
                     match (kind, end) {
                         (SwitchKind::Forced, Some(end)) => self.forced.insert(session, (who.clone(), end)),
                         _ => self.forced.remove(&session),
@@ -38,7 +43,7 @@ impl Oracle for ForceLossIsBounded {
                 }
             }
             SessionEvent::LogReverted { database, to, .. } => {
-                let session = self.sessions.session(who, database);
+                let session = self.scene.sessions.session(who, database);
                 let Some((new, end)) = session.and_then(|session| self.forced.get(&session)) else {
                     return;
                 };

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeSet;
 
-use super::history::{Sessions, is_command, session_event};
+use super::history::{is_command, session_event};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Event, MirroringState, SessionEvent, Stamped, SwitchKind, WorldEvent};
 
@@ -13,13 +14,17 @@ const NAME: &str = "force-suspends";
 
 #[derive(Debug, Default)]
 pub(super) struct ForceSuspends {
-    sessions: Sessions,
+    scene: SharedScene,
     forced: BTreeSet<DatabaseName>,
 }
 
 impl Oracle for ForceSuspends {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         if let Event::World(WorldEvent::Step { text }) = &stamped.event {
             self.forced
                 .retain(|database| !is_command(text, database, "PARTNER", "RESUME"));
@@ -48,7 +53,7 @@ impl Oracle for ForceSuspends {
             SessionEvent::LogReverted { database, .. } => (database, "rolled its log back".to_owned()),
             _ => return,
         };
-        if self.forced.contains(database) && self.sessions.session(who, database).is_some() {
+        if self.forced.contains(database) && self.scene.sessions.session(who, database).is_some() {
             out.push(Violation::of(
                 NAME,
                 &[database, who],

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, RoleSequence, SessionEvent, Stamped};
 
@@ -15,7 +16,7 @@ const NAME: &str = "guid-fencing";
 
 #[derive(Debug, Default)]
 pub(super) struct GuidFencing {
-    sessions: Sessions,
+    scene: SharedScene,
     /// The highest role sequence each instance has shown, as a partner or as a witness.
     highest: BTreeMap<(InstanceName, Guid), RoleSequence>,
 }
@@ -35,7 +36,7 @@ impl GuidFencing {
         session: Guid,
         sequence: RoleSequence,
     ) -> Option<String> {
-        let own = self.sessions.session(who, database);
+        let own = self.scene.sessions.session(who, database);
         if own != Some(session) {
             return Some(format!(
                 "{who} acted on a message of session {session} for {database}, its own is {}",
@@ -52,8 +53,12 @@ impl GuidFencing {
 }
 
 impl Oracle for GuidFencing {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -63,7 +68,7 @@ impl Oracle for GuidFencing {
                 role_sequence,
                 ..
             } => {
-                if let Some(session) = self.sessions.session(who, database) {
+                if let Some(session) = self.scene.sessions.session(who, database) {
                     self.show(who, session, *role_sequence);
                 }
                 return;

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::scene::{Patience, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
 
@@ -15,7 +16,7 @@ const BOUND: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 pub(super) struct HardErrorIsImmediate {
-    scene: Scene,
+    scene: SharedScene,
     unnoticed: Patience<(InstanceName, DatabaseName)>,
 }
 
@@ -44,6 +45,10 @@ impl HardErrorIsImmediate {
 }
 
 impl Oracle for HardErrorIsImmediate {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, EndpointEvent, Event, InstanceName, MirroringState, SessionEvent, Source, Stamped,
@@ -22,7 +23,7 @@ pub const HEALS_WITHIN: Duration = Duration::from_secs(45);
 
 #[derive(Debug, Default)]
 pub(super) struct HealsToSynchronized {
-    scene: Scene,
+    scene: SharedScene,
     /// Whom somebody killed. One that gave up by itself should not have.
     dead: BTreeSet<InstanceName>,
     closed: BTreeSet<InstanceName>,
@@ -76,6 +77,10 @@ impl HealsToSynchronized {
 }
 
 impl Oracle for HealsToSynchronized {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);

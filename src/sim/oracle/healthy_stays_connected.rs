@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::scene::{PING, Scene, gone};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{ClosedBy, ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp};
 
@@ -22,7 +23,7 @@ const LOUD: [&str; 3] = ["kill", "restart", "clock_step"];
 
 #[derive(Debug, Default)]
 pub(super) struct HealthyStaysConnected {
-    scene: Scene,
+    scene: SharedScene,
     died: Vec<(InstanceName, Timestamp)>,
 }
 
@@ -51,6 +52,10 @@ impl HealthyStaysConnected {
 }
 
 impl Oracle for HealthyStaysConnected {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

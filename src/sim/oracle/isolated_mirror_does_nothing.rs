@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::session_event;
 use super::scene::{SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, PartnerRole, RoleSequence, SessionEvent, Stamped, SwitchKind, Timestamp,
@@ -17,7 +18,7 @@ const NAME: &str = "isolated-mirror-does-nothing";
 
 #[derive(Debug, Default)]
 pub(super) struct IsolatedMirrorDoesNothing {
-    scene: Scene,
+    scene: SharedScene,
     /// Mirrors that are connected to nobody, and since when.
     alone: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
     /// What a witness gave to a mirror that it was connected to.
@@ -81,6 +82,10 @@ impl IsolatedMirrorDoesNothing {
 }
 
 impl Oracle for IsolatedMirrorDoesNothing {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.note_grant(stamped);
         if !Scene::concerns(stamped) {

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use super::scene::{Patience, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Stamped, Timestamp};
 
@@ -34,7 +35,7 @@ pub(super) trait PairRule {
 /// Judges one rule of every pair.
 #[derive(Debug)]
 pub(super) struct LastingPairs<R> {
-    scene: Scene,
+    scene: SharedScene,
     holding: Patience<Pair>,
     rule: PhantomData<R>,
 }
@@ -42,7 +43,7 @@ pub(super) struct LastingPairs<R> {
 impl<R> Default for LastingPairs<R> {
     fn default() -> Self {
         LastingPairs {
-            scene: Scene::default(),
+            scene: SharedScene::default(),
             holding: Patience::default(),
             rule: PhantomData,
         }
@@ -62,6 +63,10 @@ impl<R: PairRule> LastingPairs<R> {
 }
 
 impl<R: PairRule> Oracle for LastingPairs<R> {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

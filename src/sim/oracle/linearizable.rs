@@ -11,7 +11,8 @@ use todc_utils::linearizability::WGLChecker;
 use todc_utils::linearizability::history::{Action, History};
 use todc_utils::specifications::Specification;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::sim::workload::Operation;
 use crate::types::{
@@ -161,7 +162,7 @@ impl RowHistory {
 
 #[derive(Debug, Default)]
 pub(super) struct Linearizable {
-    sessions: Sessions,
+    scene: SharedScene,
     rows: BTreeMap<(String, i64), RowHistory>,
     /// The rows of each transaction that has no answer yet.
     touched: BTreeMap<(String, u64), Vec<i64>>,
@@ -171,8 +172,12 @@ pub(super) struct Linearizable {
 }
 
 impl Oracle for Linearizable {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         if let Some((who, event)) = session_event(stamped) {
             self.on_session(who, event);
         }
@@ -213,7 +218,7 @@ impl Linearizable {
     fn on_session(&mut self, who: &InstanceName, event: &SessionEvent) {
         match event {
             SessionEvent::Takeover { database, kind, .. }
-                if *kind == SwitchKind::Forced || !self.sessions.is_safety_full(database) =>
+                if *kind == SwitchKind::Forced || !self.scene.sessions.is_safety_full(database) =>
             {
                 self.lossy.insert(database.clone());
             }
@@ -229,7 +234,7 @@ impl Linearizable {
                     PartnerRole::Principal => self.mirrors.remove(&copy),
                 };
                 // A process that died behind its record of a takeover never told of it.
-                if was_mirror && from.is_none() && self.sessions.was_forced(database) {
+                if was_mirror && from.is_none() && self.scene.sessions.was_forced(database) {
                     self.lossy.insert(database.clone());
                 }
             }

@@ -8,7 +8,8 @@
 use std::collections::BTreeMap;
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Event, InstanceName, Lsn, PartnerRole, SessionEvent, Stamped, WorldEvent};
 
@@ -18,7 +19,7 @@ type Copy = (InstanceName, DatabaseName);
 
 #[derive(Debug, Default)]
 pub(super) struct LsnOrder {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
     roles: BTreeMap<Copy, PartnerRole>,
     /// The furthest each copy has sent since the session was configured or its log was cut back.
@@ -38,7 +39,7 @@ impl LsnOrder {
                 if self.roles.get(&key) != Some(&PartnerRole::Mirror) {
                     return None;
                 }
-                let partner = self.sessions.partner(who, database)?;
+                let partner = self.scene.sessions.partner(who, database)?;
                 let sent = self.sent.get(&(partner.clone(), database.clone())).copied();
                 let sent = sent.unwrap_or(Lsn::ZERO);
                 (*end > sent).then(|| format!("hardened up to {end}, but {partner} has sent only {sent}"))
@@ -88,8 +89,12 @@ impl LsnOrder {
 }
 
 impl Oracle for LsnOrder {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         if let Event::World(WorldEvent::ProcessStarted { instance }) = &stamped.event {
             self.redone.retain(|(who, _), _| who != instance);
         }

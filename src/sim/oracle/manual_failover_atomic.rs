@@ -4,6 +4,7 @@
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, RoleSequence, SessionEvent, Stamped, SwitchKind};
 
@@ -11,7 +12,7 @@ const NAME: &str = "manual-failover-atomic";
 
 #[derive(Debug, Default)]
 pub(super) struct ManualFailoverAtomic {
-    scene: Scene,
+    scene: SharedScene,
 }
 
 impl ManualFailoverAtomic {
@@ -33,6 +34,10 @@ impl ManualFailoverAtomic {
 }
 
 impl Oracle for ManualFailoverAtomic {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -4,6 +4,7 @@
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, SessionEvent, Stamped, SwitchKind};
 
@@ -11,7 +12,7 @@ const NAME: &str = "manual-failover-guard";
 
 #[derive(Debug, Default)]
 pub(super) struct ManualFailoverGuard {
-    scene: Scene,
+    scene: SharedScene,
 }
 
 impl ManualFailoverGuard {
@@ -37,6 +38,10 @@ impl ManualFailoverGuard {
 }
 
 impl Oracle for ManualFailoverGuard {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{ClientEvent, DatabaseName, Event, InstanceName, Source, Stamped, Timestamp};
 
@@ -20,7 +21,7 @@ struct Asked {
 
 #[derive(Debug, Default)]
 pub(super) struct MirrorNotReadable {
-    scene: Scene,
+    scene: SharedScene,
     open: BTreeMap<(String, u64), Asked>,
     /// Answers of instances some of whose copies did not serve meanwhile: when, to whom.
     answered: Vec<(Timestamp, String, Asked)>,
@@ -60,6 +61,10 @@ impl MirrorNotReadable {
 }
 
 impl Oracle for MirrorNotReadable {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         self.note(stamped);
         if !Scene::concerns(stamped) {

@@ -83,6 +83,7 @@ mod safety_seq_monotone;
 mod scene;
 mod serves_again_after_heal;
 mod set_partner_order;
+mod shared_scene;
 mod single_endpoint;
 mod state_agreement;
 mod supported_encrypts_with_supported;
@@ -103,6 +104,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::types::{DatabaseName, InstanceName, Lsn, Stamped, Timestamp};
+
+use shared_scene::SharedScene;
 
 pub use heals_to_synchronized::HEALS_WITHIN;
 
@@ -155,6 +158,11 @@ pub struct CopyAtEnd {
 
 /// Judges one promise.
 pub trait Oracle {
+    /// From the start, look at this scene, as the others do, instead of one of its own. An oracle without one has nothing to do.
+    fn share(&mut self, scene: &SharedScene) {
+        let _ = scene;
+    }
+
     fn observe(&mut self, event: &Stamped, out: &mut Vec<Violation>);
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
@@ -164,6 +172,14 @@ pub trait Oracle {
 
 /// A fresh set of all of them.
 pub fn all() -> Vec<Box<dyn Oracle>> {
+    let (mut oracles, scene) = (each_by_itself(), SharedScene::default());
+    for oracle in &mut oracles {
+        oracle.share(&scene);
+    }
+    oracles
+}
+
+fn each_by_itself() -> Vec<Box<dyn Oracle>> {
     vec![
         Box::<one_acker_per_role_seq::OneAckerPerRoleSeq>::default(),
         Box::<no_acked_commit_lost::NoAckedCommitLost>::default(),

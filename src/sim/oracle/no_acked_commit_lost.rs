@@ -11,8 +11,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hardened::{Block, HardenedLogs};
-use super::history::{Sessions, session_event};
+use super::history::session_event;
 use super::ledger::Ledger;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, Lsn, PartnerRole, RoleSequence, SessionEvent, Source,
@@ -23,7 +24,7 @@ const NAME: &str = "no-acked-commit-lost-by-failover";
 
 #[derive(Debug, Default)]
 pub(super) struct NoAckedCommitLost {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedLogs,
     /// The furthest commit acknowledged in each database, by whom, and the block it was in.
     acknowledged: BTreeMap<DatabaseName, Vec<AckedCommit>>,
@@ -122,7 +123,7 @@ impl NoAckedCommitLost {
             } => {
                 // A process that died behind its record of the takeover never told of it.
                 let new = self.note_sequence(database, *role_sequence);
-                if new && from.is_none() && self.sessions.was_forced(database) {
+                if new && from.is_none() && self.scene.sessions.was_forced(database) {
                     self.on_forced(who, database, *role_sequence);
                 }
             }
@@ -162,7 +163,7 @@ impl NoAckedCommitLost {
         if let Some(forced) = self.forced.get_mut(database) {
             forced.owner = who.clone();
         }
-        if !self.sessions.is_safety_full(database) {
+        if !self.scene.sessions.is_safety_full(database) {
             self.excused.insert(database.clone());
             self.acknowledged.remove(database);
             return;
@@ -196,8 +197,12 @@ impl NoAckedCommitLost {
 }
 
 impl Oracle for NoAckedCommitLost {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         if let Some((who, event)) = session_event(stamped) {
             self.on_session(stamped, who, event, out);
             self.logs.observe(who, event);
@@ -212,7 +217,7 @@ impl Oracle for NoAckedCommitLost {
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         for (database, table) in &end.tables {
-            if self.excused.contains(database) || !self.sessions.is_safety_full(database) {
+            if self.excused.contains(database) || !self.scene.sessions.is_safety_full(database) {
                 continue;
             }
             let clients = match self.forced.get_mut(database) {

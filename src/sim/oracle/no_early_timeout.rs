@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     ClosedBy, ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent,
@@ -15,7 +16,7 @@ const NAME: &str = "no-early-timeout";
 
 #[derive(Debug, Default)]
 pub(super) struct NoEarlyTimeout {
-    scene: Scene,
+    scene: SharedScene,
     /// When the last ping arrived on each connection that is open, or when it was logged in.
     heard: BTreeMap<(InstanceName, ConnectionId), Timestamp>,
 }
@@ -51,6 +52,10 @@ impl NoEarlyTimeout {
 }
 
 impl Oracle for NoEarlyTimeout {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         match (&stamped.source, &stamped.event) {
             (Source::Instance(who), Event::Endpoint(event)) => self.on_endpoint(who, event, stamped.at, out),

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Guid, MirroringState, PartnerRole, SessionEvent, Stamped};
 
@@ -14,7 +15,7 @@ const NAME: &str = "no-failover-after-total-loss";
 
 #[derive(Debug, Default)]
 pub(super) struct NoFailoverAfterTotalLoss {
-    scene: Scene,
+    scene: SharedScene,
     lost: BTreeSet<Guid>,
 }
 
@@ -43,6 +44,10 @@ impl NoFailoverAfterTotalLoss {
 }
 
 impl Oracle for NoFailoverAfterTotalLoss {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if let Some((
             who,

@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Guid, MirroringState, PartnerRole, SessionEvent, Stamped};
 
@@ -17,7 +18,7 @@ const RUNNING_EXPOSED: u8 = 12;
 
 #[derive(Debug, Default)]
 pub(super) struct NoFailoverUnsynchronized {
-    sessions: Sessions,
+    scene: SharedScene,
     /// What each witness recorded last, and before that.
     recorded: BTreeMap<Guid, bool>,
     exposed: BTreeSet<Guid>,
@@ -26,8 +27,12 @@ pub(super) struct NoFailoverUnsynchronized {
 }
 
 impl Oracle for NoFailoverUnsynchronized {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -48,7 +53,7 @@ impl Oracle for NoFailoverUnsynchronized {
                 trace_id,
                 ..
             } => {
-                let Some(session) = self.sessions.session(who, database) else {
+                let Some(session) = self.scene.sessions.session(who, database) else {
                     return;
                 };
                 match to {
@@ -67,7 +72,7 @@ impl Oracle for NoFailoverUnsynchronized {
                     return;
                 };
                 // An operator accepted the loss.
-                if self.sessions.was_forced(database) {
+                if self.scene.sessions.was_forced(database) {
                     return;
                 }
                 let problem = match (self.recorded.get(session), self.exposed.contains(session)) {

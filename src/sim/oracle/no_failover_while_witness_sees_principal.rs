@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::{Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{InstanceName, SessionEvent, Stamped};
 
@@ -14,13 +15,17 @@ const NAME: &str = "no-failover-while-witness-sees-principal";
 
 #[derive(Debug, Default)]
 pub(super) struct NoFailoverWhileWitnessSeesPrincipal {
-    scene: Scene,
+    scene: SharedScene,
     /// Connections, each by the side that holds it, and those that have been there for long enough.
     fresh: Patience<(InstanceName, InstanceName)>,
     settled: std::collections::BTreeSet<(InstanceName, InstanceName)>,
 }
 
 impl Oracle for NoFailoverWhileWitnessSeesPrincipal {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         let verdict = match session_event(stamped) {
             Some((

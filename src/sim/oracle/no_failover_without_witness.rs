@@ -5,6 +5,7 @@
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{Safety, SessionEvent, Stamped, SwitchKind};
 
@@ -12,10 +13,14 @@ const NAME: &str = "no-failover-without-witness";
 
 #[derive(Debug, Default)]
 pub(super) struct NoFailoverWithoutWitness {
-    scene: Scene,
+    scene: SharedScene,
 }
 
 impl Oracle for NoFailoverWithoutWitness {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::scene::{PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     ConnectionId, EndpointEvent, Event, InstanceName, Source, Stamped, Timestamp, WorldEvent,
@@ -17,7 +18,7 @@ const NAME: &str = "no-late-timeout";
 
 #[derive(Debug, Default)]
 pub(super) struct NoLateTimeout {
-    scene: Scene,
+    scene: SharedScene,
     /// Who holds a connection to whom that the other does not hold.
     halves: Patience<(InstanceName, InstanceName)>,
     /// When something was heard last on each open connection.
@@ -89,6 +90,10 @@ impl NoLateTimeout {
 }
 
 impl Oracle for NoLateTimeout {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         let concerns = Scene::concerns(stamped);
         if concerns {

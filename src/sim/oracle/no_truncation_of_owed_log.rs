@@ -4,7 +4,8 @@
 //! dropped. Source: documented, *Pausing and Resuming Database Mirroring*.
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
 
@@ -12,13 +13,13 @@ const NAME: &str = "no-truncation-of-owed-log";
 
 #[derive(Debug, Default)]
 pub(super) struct NoTruncationOfOwedLog {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
 }
 
 impl NoTruncationOfOwedLog {
     fn judge(&self, who: &InstanceName, database: &DatabaseName, to: Lsn) -> Option<String> {
-        let partner = self.sessions.partner(who, database)?;
+        let partner = self.scene.sessions.partner(who, database)?;
         let confirmed = self.logs.log(partner, database).and_then(|log| log.end);
         // A partner that has hardened nothing since the session began is owed all that was hardened here since.
         let owed_from = match confirmed {
@@ -32,8 +33,12 @@ impl NoTruncationOfOwedLog {
 }
 
 impl Oracle for NoTruncationOfOwedLog {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };

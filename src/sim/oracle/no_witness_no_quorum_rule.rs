@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::{Patience, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
 
@@ -20,7 +21,7 @@ const BOUND: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct NoWitnessNoQuorumRule {
-    scene: Scene,
+    scene: SharedScene,
     had_witness: BTreeSet<Guid>,
     idle: Patience<(InstanceName, DatabaseName)>,
 }
@@ -61,6 +62,10 @@ impl NoWitnessNoQuorumRule {
 }
 
 impl Oracle for NoWitnessNoQuorumRule {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::session_event;
 use super::scene::{PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, Event, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp, WorldEvent,
@@ -25,7 +26,7 @@ pub(super) struct OffIsFinal {
     roles: BTreeMap<(InstanceName, DatabaseName), PartnerRole>,
     /// Copies that were the mirror when their session was removed, and that nobody has recovered since.
     restoring: BTreeSet<(InstanceName, DatabaseName)>,
-    scene: Scene,
+    scene: SharedScene,
     /// Who still has a session that its partner, the second, has removed, while they are in contact.
     behind: Patience<(DatabaseName, InstanceName, InstanceName)>,
 }
@@ -157,6 +158,10 @@ impl OffIsFinal {
 }
 
 impl Oracle for OffIsFinal {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if let Event::World(WorldEvent::Step { text }) = &stamped.event {
             self.restoring.retain(|(_, database)| !recovers(text, database));

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{Guid, InstanceName, RoleSequence, SessionEvent, Stamped};
 
@@ -13,13 +14,17 @@ const NAME: &str = "one-acker-per-role-seq";
 
 #[derive(Debug, Default)]
 pub(super) struct OneAckerPerRoleSeq {
-    sessions: Sessions,
+    scene: SharedScene,
     owner: BTreeMap<(Guid, RoleSequence), InstanceName>,
 }
 
 impl Oracle for OneAckerPerRoleSeq {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((
             who,
             SessionEvent::CommitAcknowledged {
@@ -32,7 +37,7 @@ impl Oracle for OneAckerPerRoleSeq {
         else {
             return;
         };
-        let Some(session) = self.sessions.session(who, database) else {
+        let Some(session) = self.scene.sessions.session(who, database) else {
             return;
         };
         let owner = self

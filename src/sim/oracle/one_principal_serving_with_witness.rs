@@ -7,7 +7,8 @@
 use std::collections::BTreeMap;
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{Guid, InstanceName, Lsn, RoleSequence, SessionEvent, Stamped, SwitchKind};
 
@@ -15,15 +16,19 @@ const NAME: &str = "one-principal-serving-with-witness";
 
 #[derive(Debug, Default)]
 pub(super) struct OnePrincipalServingWithWitness {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
     /// Who took each session over last, under which sequence, and where its log ended then.
     taken: BTreeMap<Guid, (InstanceName, RoleSequence, Option<Lsn>)>,
 }
 
 impl Oracle for OnePrincipalServingWithWitness {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -34,7 +39,7 @@ impl Oracle for OnePrincipalServingWithWitness {
                 role_sequence,
                 ..
             } => {
-                let Some(session) = self.sessions.session(who, database) else {
+                let Some(session) = self.scene.sessions.session(who, database) else {
                     return;
                 };
                 let end = self.logs.log(who, database).and_then(|log| log.end);
@@ -51,6 +56,7 @@ impl Oracle for OnePrincipalServingWithWitness {
                 ..
             } => {
                 let taken = self
+                    .scene
                     .sessions
                     .session(who, database)
                     .and_then(|s| self.taken.get(&s));

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use super::scene::{PING, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{ClientEvent, Event, InstanceName, Stamped, Timestamp, WorldEvent};
 
@@ -17,7 +18,7 @@ const LOGIN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Default)]
 pub(super) struct OperatorCommandTerminates {
-    scene: Scene,
+    scene: SharedScene,
     /// Where the command runs that was given last, and since when.
     waiting: Option<(InstanceName, Timestamp)>,
 }
@@ -57,6 +58,10 @@ impl OperatorCommandTerminates {
 }
 
 impl Oracle for OperatorCommandTerminates {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if let Event::Client(ClientEvent::Batch { .. }) = &stamped.event {
             self.judge(stamped.at, out);

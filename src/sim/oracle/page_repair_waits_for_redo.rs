@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, Lsn, PageKey, PartnerRole, RepairStatus, SessionEvent, Stamped,
@@ -19,7 +20,7 @@ type Copy = (InstanceName, DatabaseName);
 
 #[derive(Debug, Default)]
 pub(super) struct PageRepairWaitsForRedo {
-    sessions: Sessions,
+    scene: SharedScene,
     roles: BTreeMap<Copy, PartnerRole>,
     redone: BTreeMap<Copy, Lsn>,
     /// The last request of each copy for each page.
@@ -53,8 +54,12 @@ impl PageRepairWaitsForRedo {
 }
 
 impl Oracle for PageRepairWaitsForRedo {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -86,7 +91,7 @@ impl Oracle for PageRepairWaitsForRedo {
             SessionEvent::PageSent {
                 database, page, lsn, ..
             } => {
-                let partner = self.sessions.partner(who, database).cloned();
+                let partner = self.scene.sessions.partner(who, database).cloned();
                 let asker = partner.map(|partner| (partner, database.clone()));
                 asker.and_then(|asker| {
                     self.sent.insert((asker.clone(), page.clone()), *lsn);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, Lsn, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
@@ -23,7 +24,7 @@ type Copy = (InstanceName, DatabaseName);
 
 #[derive(Debug, Default)]
 pub(super) struct QueuesDrain {
-    scene: Scene,
+    scene: SharedScene,
     /// Where the blocks end that each principal generated, since it last had its role or cut its log.
     generated: BTreeMap<Copy, BTreeMap<Lsn, Timestamp>>,
     /// How far each copy has sent and redone.
@@ -80,6 +81,10 @@ impl QueuesDrain {
 }
 
 impl Oracle for QueuesDrain {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);

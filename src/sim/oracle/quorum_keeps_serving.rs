@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::history::session_event;
 use super::scene::{Patience, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
 
@@ -21,7 +22,7 @@ const BOUND: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(super) struct QuorumKeepsServing {
-    scene: Scene,
+    scene: SharedScene,
     /// Whom each witness has on record.
     owners: BTreeMap<Guid, String>,
     idle: Patience<(InstanceName, DatabaseName)>,
@@ -73,6 +74,10 @@ impl QuorumKeepsServing {
 }
 
 impl Oracle for QuorumKeepsServing {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

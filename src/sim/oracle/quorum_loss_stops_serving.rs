@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::scene::{Patience, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Stamped, Timestamp};
 
@@ -16,7 +17,7 @@ const BOUND: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(super) struct QuorumLossStopsServing {
-    scene: Scene,
+    scene: SharedScene,
     alone: Patience<(InstanceName, DatabaseName)>,
 }
 
@@ -36,6 +37,10 @@ impl QuorumLossStopsServing {
 }
 
 impl Oracle for QuorumLossStopsServing {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, Lsn, SessionEvent, Stamped};
 
@@ -17,7 +18,7 @@ type Copy = (InstanceName, DatabaseName);
 
 #[derive(Debug, Default)]
 pub(super) struct RedoQueueLimit {
-    sessions: Sessions,
+    scene: SharedScene,
     /// Megabytes, of those that have one.
     limits: BTreeMap<Copy, u32>,
     redone: BTreeMap<Copy, Lsn>,
@@ -27,7 +28,7 @@ impl RedoQueueLimit {
     /// The limit in bytes and what is queued, if that is more.
     fn beyond(&self, who: &InstanceName, database: &DatabaseName, to: Lsn) -> Option<(u64, u64)> {
         let limit = self.limits.get(&(who.clone(), database.clone()))?;
-        let mirror = self.sessions.partner(who, database)?;
+        let mirror = self.scene.sessions.partner(who, database)?;
         let redone = self.redone.get(&(mirror.clone(), database.clone()))?;
         let limit = u64::from(*limit) * BYTES_PER_MB;
         let queued = to.bytes_since(*redone);
@@ -36,8 +37,12 @@ impl RedoQueueLimit {
 }
 
 impl Oracle for RedoQueueLimit {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };

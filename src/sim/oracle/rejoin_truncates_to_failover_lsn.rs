@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use super::hardened::HardenedLogs;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
@@ -16,7 +17,7 @@ const NAME: &str = "rejoin-truncates-to-failover-lsn";
 
 #[derive(Debug, Default)]
 pub(super) struct RejoinTruncatesToFailoverLsn {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedLogs,
     /// Copies whose instance was principal in this session and is mirror now.
     rejoining: BTreeSet<(InstanceName, DatabaseName)>,
@@ -26,7 +27,7 @@ pub(super) struct RejoinTruncatesToFailoverLsn {
 
 impl RejoinTruncatesToFailoverLsn {
     fn judge(&self, who: &InstanceName, database: &DatabaseName) -> Option<String> {
-        let partner = self.sessions.partner(who, database)?;
+        let partner = self.scene.sessions.partner(who, database)?;
         let (mine, theirs) = (self.logs.log(who, database)?, self.logs.log(partner, database)?);
         if let (Some(end), Some(theirs)) = (mine.end, theirs.end)
             && end > theirs
@@ -60,8 +61,12 @@ impl RejoinTruncatesToFailoverLsn {
 }
 
 impl Oracle for RejoinTruncatesToFailoverLsn {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };

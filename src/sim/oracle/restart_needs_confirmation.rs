@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, RoleSequence, SessionEvent, Stamped};
 
@@ -14,7 +15,7 @@ const NAME: &str = "restart-needs-confirmation";
 
 #[derive(Debug, Default)]
 pub(super) struct RestartNeedsConfirmation {
-    scene: Scene,
+    scene: SharedScene,
     /// Whom each witness has on record, under which sequence.
     owners: BTreeMap<Guid, (String, RoleSequence)>,
 }
@@ -35,6 +36,10 @@ impl RestartNeedsConfirmation {
 }
 
 impl Oracle for RestartNeedsConfirmation {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

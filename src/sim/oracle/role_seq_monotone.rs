@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, RoleSequence, SessionEvent, Stamped};
 
@@ -14,7 +15,7 @@ const NAME: &str = "role-seq-monotone";
 
 #[derive(Debug, Default)]
 pub(super) struct RoleSeqMonotone {
-    sessions: Sessions,
+    scene: SharedScene,
     /// What each instance showed last.
     shown: BTreeMap<(InstanceName, Guid), RoleSequence>,
     /// Who owned the principal role under each sequence.
@@ -62,12 +63,16 @@ impl RoleSeqMonotone {
 }
 
 impl Oracle for RoleSeqMonotone {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
-        let session = |database: &DatabaseName| self.sessions.session(who, database);
+        let session = |database: &DatabaseName| self.scene.sessions.session(who, database);
         let (database, problem) = match event {
             SessionEvent::Role {
                 database,

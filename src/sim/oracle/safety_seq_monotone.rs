@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{Guid, InstanceName, Safety, SessionEvent, Stamped};
 
@@ -17,7 +18,7 @@ type Values = ((u32, Safety), (u32, bool));
 
 #[derive(Debug, Default)]
 pub(super) struct SafetySeqMonotone {
-    scene: Scene,
+    scene: SharedScene,
     known: BTreeMap<(InstanceName, Guid), Values>,
 }
 
@@ -32,6 +33,10 @@ fn step<T: PartialEq + Copy>(from: (u32, T), to: (u32, T)) -> Option<String> {
 }
 
 impl Oracle for SafetySeqMonotone {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

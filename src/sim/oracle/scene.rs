@@ -100,20 +100,20 @@ struct Open {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Scene {
-    pub sessions: Sessions,
+pub struct Scene {
+    pub(super) sessions: Sessions,
     names: BTreeMap<Guid, InstanceName>,
     /// The host part of the addresses that others reach an instance under.
     hosts: BTreeMap<InstanceName, String>,
     /// The host part of the partner's address, as each partner was told it.
     told: BTreeMap<(InstanceName, DatabaseName), String>,
     open: BTreeMap<(InstanceName, ConnectionId), Open>,
-    pub dead: BTreeSet<InstanceName>,
+    pub(super) dead: BTreeSet<InstanceName>,
     /// Copies that their instance cannot use, since when.
     unavailable: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
     shown: BTreeMap<(InstanceName, DatabaseName), Shown>,
     witnesses: BTreeMap<Guid, InstanceName>,
-    pub faults: BTreeMap<u32, FaultSeen>,
+    pub(super) faults: BTreeMap<u32, FaultSeen>,
     /// The last switch of each session: who took the role, under which sequence, how.
     switches: BTreeMap<Guid, (InstanceName, RoleSequence, SwitchKind)>,
     settings: BTreeMap<(InstanceName, DatabaseName), Settings>,

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{EndpointEvent, Event, InstanceName, Source, Stamped};
 
@@ -14,11 +15,15 @@ const NAME: &str = "serves-again-after-heal";
 
 #[derive(Debug, Default)]
 pub(super) struct ServesAgainAfterHeal {
-    scene: Scene,
+    scene: SharedScene,
     closed: BTreeSet<InstanceName>,
 }
 
 impl Oracle for ServesAgainAfterHeal {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         match (&stamped.source, &stamped.event) {
             (Source::Instance(who), Event::Endpoint(EndpointEvent::Listening { .. })) => {

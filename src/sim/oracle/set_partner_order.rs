@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, EndpointEvent, Event, Guid, InstanceName, MirroringState, PartnerRole, ServerAddress,
@@ -17,7 +18,7 @@ const NAME: &str = "set-partner-order";
 
 #[derive(Debug, Default)]
 pub(super) struct SetPartnerOrder {
-    scene: Scene,
+    scene: SharedScene,
     /// Mirrors that wait, each with the address it was told.
     waiting: BTreeMap<(InstanceName, DatabaseName), ServerAddress>,
     /// Addresses that an instance has a reason to connect to.
@@ -73,6 +74,10 @@ impl SetPartnerOrder {
 }
 
 impl Oracle for SetPartnerOrder {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Sessions, is_command, session_event};
+use super::history::{is_command, session_event};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, SessionEvent, Stamped, SwitchKind, WorldEvent,
@@ -15,7 +16,7 @@ const NAME: &str = "suspend-disarms-failover";
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendDisarmsFailover {
-    sessions: Sessions,
+    scene: SharedScene,
     /// What the operator has just asked for.
     asked: String,
     suspended: BTreeSet<DatabaseName>,
@@ -24,8 +25,12 @@ pub(super) struct SuspendDisarmsFailover {
 }
 
 impl Oracle for SuspendDisarmsFailover {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         match &stamped.event {
             Event::World(WorldEvent::Step { text }) => {
                 let goes_on = |database: &DatabaseName| {

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{Sessions, is_command, session_event};
+use super::history::{is_command, session_event};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent,
@@ -19,7 +20,7 @@ const UNCERTAIN: u32 = 1421;
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendIsSticky {
-    sessions: Sessions,
+    scene: SharedScene,
     suspended: BTreeSet<(InstanceName, DatabaseName)>,
     /// A RESUME was given since anybody was suspended anew, and not refused: it may be on record before all show it.
     lifted: BTreeSet<DatabaseName>,
@@ -54,8 +55,12 @@ impl SuspendIsSticky {
 }
 
 impl Oracle for SuspendIsSticky {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         match &stamped.event {
             Event::World(WorldEvent::Step { text }) => {
                 let given = |option: &str| {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::history::session_event;
 use super::scene::{SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     DatabaseName, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped, Timestamp,
@@ -16,7 +17,7 @@ const NAME: &str = "suspend-ships-nothing";
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendShipsNothing {
-    scene: Scene,
+    scene: SharedScene,
     /// Since when each copy has shown SUSPENDED.
     since: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
 }
@@ -39,6 +40,10 @@ impl SuspendShipsNothing {
 }
 
 impl Oracle for SuspendShipsNothing {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if Scene::concerns(stamped) {
             self.scene.observe(stamped);

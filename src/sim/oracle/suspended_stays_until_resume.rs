@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use super::history::{is_command, session_event};
 use super::scene::{PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, MirroringState, PartnerRole, SessionEvent, Stamped,
@@ -16,7 +17,7 @@ const NAME: &str = "suspended-stays-until-resume";
 
 #[derive(Debug, Default)]
 pub(super) struct SuspendedStaysUntilResume {
-    scene: Scene,
+    scene: SharedScene,
     /// What the operator has just asked for.
     asked: String,
     /// What was resumed, and where.
@@ -61,6 +62,10 @@ impl SuspendedStaysUntilResume {
 }
 
 impl Oracle for SuspendedStaysUntilResume {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.note(stamped);
         if !Scene::concerns(stamped) {

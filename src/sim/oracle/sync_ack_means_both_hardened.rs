@@ -4,7 +4,8 @@
 //! Modes*, synchronous operation.
 
 use super::hardened::HardenedExtents;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{MirroringState, SessionEvent, Stamped};
 
@@ -12,13 +13,17 @@ const NAME: &str = "sync-ack-means-both-hardened";
 
 #[derive(Debug, Default)]
 pub(super) struct SyncAckMeansBothHardened {
-    sessions: Sessions,
+    scene: SharedScene,
     logs: HardenedExtents,
 }
 
 impl Oracle for SyncAckMeansBothHardened {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -32,10 +37,10 @@ impl Oracle for SyncAckMeansBothHardened {
         else {
             return;
         };
-        if !self.sessions.is_safety_full(database) {
+        if !self.scene.sessions.is_safety_full(database) {
             return;
         }
-        let partner = self.sessions.partner(who, database);
+        let partner = self.scene.sessions.partner(who, database);
         for holder in [Some(who), partner].into_iter().flatten() {
             let log = self.logs.log(holder, database);
             if log.is_some_and(|log| log.reaches(*lsn)) {

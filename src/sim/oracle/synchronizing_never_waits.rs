@@ -8,6 +8,7 @@
 
 use super::commit_waits::{CommitWaits, Late, Promise};
 use super::scene::{FaultSeen, PING, SLACK};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped};
 
@@ -77,6 +78,10 @@ fn tell(late: &Late) -> String {
 }
 
 impl Oracle for SynchronizingNeverWaits {
+    fn share(&mut self, scene: &SharedScene) {
+        self.waits.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.waits.observe(stamped, &PROMISE, out);
     }

@@ -4,6 +4,7 @@
 //! Source: documented, *Possible Failures During Database Mirroring*.
 
 use super::scene::{PING, Patience, SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
 
@@ -11,7 +12,7 @@ const NAME: &str = "timeout-closes-connection";
 
 #[derive(Debug, Default)]
 pub(super) struct TimeoutClosesConnection {
-    scene: Scene,
+    scene: SharedScene,
     /// Who shows a connected state of a database that its partner shows to be disconnected.
     believers: Patience<(InstanceName, DatabaseName)>,
 }
@@ -40,6 +41,10 @@ impl TimeoutClosesConnection {
 }
 
 impl Oracle for TimeoutClosesConnection {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

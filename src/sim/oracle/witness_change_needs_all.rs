@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::history::{is_command, session_event};
 use super::scene::{SLACK, Scene};
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, EndpointEvent, Event, InstanceName, MirroringState, PartnerRole, Safety, ServerAddress,
@@ -20,7 +21,7 @@ const NAME: &str = "witness-change-needs-all";
 
 #[derive(Debug, Default)]
 pub(super) struct WitnessChangeNeedsAll {
-    scene: Scene,
+    scene: SharedScene,
     /// When a connection was lost last: what was recorded since may have been decided before.
     lost: Option<Timestamp>,
     /// Who was asked to add a witness to what, and whether the mirror has been caught up since.
@@ -76,6 +77,10 @@ impl WitnessChangeNeedsAll {
 }
 
 impl Oracle for WitnessChangeNeedsAll {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -9,8 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::endpoints::Endpoints;
-use super::history::{Sessions, session_event};
+use super::history::session_event;
 use super::scene::gone;
+use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
     ConnectionId, DatabaseName, EndpointEvent, EndpointSettings, Event, InstanceName, SessionEvent, Source,
@@ -31,7 +32,7 @@ struct Suspicion {
 #[derive(Debug, Default)]
 pub(super) struct WitnessEndpointNoPartner {
     endpoints: Endpoints,
-    sessions: Sessions,
+    scene: SharedScene,
     /// Who has a witness's record of which database.
     witnesses: BTreeSet<(InstanceName, DatabaseName)>,
     /// Of instances with neither session nor record, until they have the one or the other.
@@ -50,9 +51,9 @@ impl WitnessEndpointNoPartner {
         let sides = [(who, stream.own.as_ref()), (peer, both.map(|(_, theirs)| theirs))];
         let wrong = |(instance, settings): (&InstanceName, Option<&EndpointSettings>)| {
             let role = &settings?.role;
-            let (acts, barred) = match self.sessions.session(instance, database) {
+            let (acts, barred) = match self.scene.sessions.session(instance, database) {
                 // Before the other has it too, the session may yet be refused.
-                Some(_) if self.sessions.partner(instance, database).is_none() => return None,
+                Some(_) if self.scene.sessions.partner(instance, database).is_none() => return None,
                 Some(_) => ("a partner", "WITNESS"),
                 None => ("a witness", "PARTNER"),
             };
@@ -77,7 +78,7 @@ impl WitnessEndpointNoPartner {
 
     /// The suspicions that have become certain.
     fn confirmed(&mut self) -> Vec<((InstanceName, DatabaseName), Suspicion)> {
-        let (sessions, witnesses) = (&self.sessions, &self.witnesses);
+        let (sessions, witnesses) = (&self.scene.sessions, &self.witnesses);
         let is_partner = |copy: &(InstanceName, DatabaseName)| sessions.session(&copy.0, &copy.1).is_some();
         let mut confirmed = Vec::new();
         for (copy, suspicion) in std::mem::take(&mut self.suspicions) {
@@ -95,9 +96,13 @@ impl WitnessEndpointNoPartner {
 }
 
 impl Oracle for WitnessEndpointNoPartner {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.endpoints.observe(stamped);
-        self.sessions.observe(stamped);
+        self.scene.observe(stamped);
         if let Some(who) = gone(stamped) {
             self.suspicions.retain(|_, suspicion| suspicion.on.0 != *who);
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::history::session_event;
 use super::scene::Scene;
+use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     DatabaseName, Guid, InstanceName, MirroringState, PartnerRole, RoleSequence, SessionEvent, Stamped,
@@ -16,7 +17,7 @@ const NAME: &str = "witness-view-converges";
 
 #[derive(Debug, Default)]
 pub(super) struct WitnessViewConverges {
-    scene: Scene,
+    scene: SharedScene,
     records: BTreeMap<Guid, (String, RoleSequence, bool)>,
 }
 
@@ -55,6 +56,10 @@ impl WitnessViewConverges {
 }
 
 impl Oracle for WitnessViewConverges {
+    fn share(&mut self, scene: &SharedScene) {
+        self.scene = scene.clone();
+    }
+
     fn observe(&mut self, stamped: &Stamped, _out: &mut Vec<Violation>) {
         if !Scene::concerns(stamped) {
             return;

@@ -38,7 +38,7 @@ pub fn log_blocks(bytes: &[u8]) -> bool {
         return false;
     };
     assert_eq!(block.encode(), bytes);
-    let again = LogBlock::new(block.start(), block.role_sequence(), block.records().to_vec());
+    let again = LogBlock::new(block.start(), block.role_sequence(), block.records());
     assert_eq!(
         again.as_ref().map(LogBlock::encode),
         Ok(block.encode()),

@@ -6,8 +6,8 @@
 
 use thiserror::Error;
 
-use super::LogRecord;
-use super::record::{decode_records, encode_record};
+use super::record::{check_records, decode_records, encode_record, last_backup};
+use super::{BackupPoint, LogRecord};
 use crate::types::{Lsn, RoleSequence};
 
 /// The largest frame, in bytes.
@@ -21,8 +21,7 @@ const HEADER_BYTES: usize = 4 + 4 + 4 + 8 + 4;
 pub struct LogBlock {
     start: Lsn,
     role_sequence: RoleSequence,
-    records: Vec<LogRecord>,
-    frame: Vec<u8>,
+    frame: Box<[u8]>,
 }
 
 /// Why bytes are not a block.
@@ -76,8 +75,7 @@ impl LogBlock {
         Ok(LogBlock {
             start,
             role_sequence,
-            records,
-            frame,
+            frame: frame.into(),
         })
     }
 
@@ -111,12 +109,12 @@ impl LogBlock {
         if checksum(frame) != u32_at(header, 8) {
             return Err(BlockError::Checksum);
         }
+        check_records(&frame[HEADER_BYTES..]).map_err(BlockError::Records)?;
         let start = u64::from(u32_at(header, 12)) | u64::from(u32_at(header, 16)) << 32;
         Ok(LogBlock {
             start: Lsn::new(start),
             role_sequence: u32_at(header, 20),
-            records: decode_records(&frame[HEADER_BYTES..]).map_err(BlockError::Records)?,
-            frame: frame.to_vec(),
+            frame: frame.into(),
         })
     }
 
@@ -134,8 +132,18 @@ impl LogBlock {
         self.role_sequence
     }
 
-    pub fn records(&self) -> &[LogRecord] {
-        &self.records
+    /// Its records, read from the frame each time: a log in memory keeps them once.
+    pub fn records(&self) -> Vec<LogRecord> {
+        decode_records(self.payload())
+    }
+
+    /// The last backup that it tells of.
+    pub fn backup(&self) -> Option<BackupPoint> {
+        last_backup(self.payload())
+    }
+
+    fn payload(&self) -> &[u8] {
+        &self.frame[HEADER_BYTES..]
     }
 
     /// The frame: what is written to disk and sent.
@@ -309,6 +317,7 @@ mod tests {
             marked.extend_from_slice(&bytes);
             let _ = recover(START, &marked);
             let _ = LogBlock::decode(&bytes);
+            let _ = check_records(&bytes);
             let _ = decode_records(&bytes);
         }
     }

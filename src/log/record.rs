@@ -56,18 +56,80 @@ pub(super) fn encode_record(record: &LogRecord, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the payload of a block: a count and that many records, and nothing else.
-pub(super) fn decode_records(payload: &[u8]) -> Result<Vec<LogRecord>, &'static str> {
-    let mut reader = Reader { rest: payload };
-    let count = u32::from_le_bytes(reader.array()?);
-    let mut records = Vec::new();
+/// Whether the payload of a block is a count and that many records, and nothing else.
+pub(super) fn check_records(payload: &[u8]) -> Result<(), &'static str> {
+    let (count, mut reader) = begin(payload)?;
     for _ in 0..count {
-        records.push(reader.record()?);
+        reader.record()?;
     }
     if reader.rest.is_empty() {
-        Ok(records)
+        Ok(())
     } else {
         Err("bytes follow the last record")
+    }
+}
+
+/// The records of a payload that was checked; of another one, those before the first that is malformed.
+pub(super) fn decode_records(payload: &[u8]) -> Vec<LogRecord> {
+    read_records(payload).map(StoredRecord::into_owned).collect()
+}
+
+/// The last backup among the records of a payload that was checked.
+pub(super) fn last_backup(payload: &[u8]) -> Option<BackupPoint> {
+    let backup = |record| match record {
+        StoredRecord::Backup(point) => Some(point),
+        _ => None,
+    };
+    read_records(payload).filter_map(backup).last()
+}
+
+fn read_records(payload: &[u8]) -> impl Iterator<Item = StoredRecord<'_>> {
+    let (count, mut reader) = begin(payload).unwrap_or_default();
+    (0..count).map_while(move |_| reader.record().ok())
+}
+
+fn begin(payload: &[u8]) -> Result<(u32, Reader<'_>), &'static str> {
+    let mut reader = Reader { rest: payload };
+    Ok((u32::from_le_bytes(reader.array()?), reader))
+}
+
+/// A record where it is stored.
+enum StoredRecord<'a> {
+    CreateTable {
+        table: &'a str,
+    },
+    Set {
+        table: &'a str,
+        key: i64,
+        before: Option<i64>,
+        after: Option<i64>,
+    },
+    Commit {
+        transaction: TransactionId,
+    },
+    Backup(BackupPoint),
+}
+
+impl StoredRecord<'_> {
+    fn into_owned(self) -> LogRecord {
+        match self {
+            StoredRecord::CreateTable { table } => LogRecord::CreateTable {
+                table: table.to_owned(),
+            },
+            StoredRecord::Set {
+                table,
+                key,
+                before,
+                after,
+            } => LogRecord::Set(RowChange {
+                table: table.to_owned(),
+                key,
+                before,
+                after,
+            }),
+            StoredRecord::Commit { transaction } => LogRecord::Commit { transaction },
+            StoredRecord::Backup(point) => LogRecord::Backup(point),
+        }
     }
 }
 
@@ -88,24 +150,25 @@ fn put_value(value: Option<i64>, out: &mut Vec<u8>) {
     }
 }
 
+#[derive(Default)]
 struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    fn record(&mut self) -> Result<LogRecord, &'static str> {
+    fn record(&mut self) -> Result<StoredRecord<'a>, &'static str> {
         match self.array::<1>()?[0] {
-            TAG_CREATE_TABLE => Ok(LogRecord::CreateTable { table: self.text()? }),
-            TAG_SET => Ok(LogRecord::Set(RowChange {
+            TAG_CREATE_TABLE => Ok(StoredRecord::CreateTable { table: self.text()? }),
+            TAG_SET => Ok(StoredRecord::Set {
                 table: self.text()?,
                 key: i64::from_le_bytes(self.array()?),
                 before: self.value()?,
                 after: self.value()?,
-            })),
-            TAG_COMMIT => Ok(LogRecord::Commit {
+            }),
+            TAG_COMMIT => Ok(StoredRecord::Commit {
                 transaction: TransactionId(u64::from_le_bytes(self.array()?)),
             }),
-            TAG_BACKUP => Ok(LogRecord::Backup(BackupPoint {
+            TAG_BACKUP => Ok(StoredRecord::Backup(BackupPoint {
                 log: Lsn::new(u64::from_le_bytes(self.array()?)),
                 base: Lsn::new(u64::from_le_bytes(self.array()?)),
             })),
@@ -113,12 +176,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn text(&mut self) -> Result<String, &'static str> {
+    fn text(&mut self) -> Result<&'a str, &'static str> {
         let length = u32::from_le_bytes(self.array()?) as usize;
         let bytes = self.take(length)?;
-        std::str::from_utf8(bytes)
-            .map(str::to_owned)
-            .map_err(|_| "a name that is not UTF-8")
+        std::str::from_utf8(bytes).map_err(|_| "a name that is not UTF-8")
     }
 
     fn value(&mut self) -> Result<Option<i64>, &'static str> {

@@ -117,7 +117,7 @@ impl Log {
                 max: LOG_BYTES_MAX,
             });
         }
-        if let Some(point) = backup_of(&block) {
+        if let Some(point) = block.backup() {
             self.backup = Some((point, block.start()));
         }
         self.blocks.push(block);
@@ -141,9 +141,9 @@ impl Log {
         let end = self.end();
         self.hardened = self.hardened.min(end);
         self.redone = self.redone.min(end);
-        if undone.iter().any(|block| backup_of(block).is_some()) {
+        if undone.iter().any(|block| block.backup().is_some()) {
             let mut newest_first = self.blocks.iter().rev();
-            self.backup = newest_first.find_map(|b| Some((backup_of(b)?, b.start())));
+            self.backup = newest_first.find_map(|b| Some((b.backup()?, b.start())));
         }
         undone
     }
@@ -253,13 +253,6 @@ impl Log {
             .find(|at| *at < to && sequence_at(&ours, *at) != sequence_at(their_epochs, *at));
         Some(parting.unwrap_or(to))
     }
-}
-
-fn backup_of(block: &LogBlock) -> Option<BackupPoint> {
-    block.records().iter().rev().find_map(|record| match record {
-        LogRecord::Backup(point) => Some(*point),
-        _ => None,
-    })
 }
 
 /// The role sequence under which the log at `at` was generated.

@@ -209,18 +209,18 @@ pub fn recover(image: &DatabaseImage) -> Result<(Lsn, Rows), String> {
 fn redo_block(tables: &mut Tables, block: &LogBlock) {
     for record in block.records() {
         match record {
-            LogRecord::CreateTable { table } => tables.create(table),
-            LogRecord::Set(change) => tables.apply(change),
+            LogRecord::CreateTable { table } => tables.create(&table),
+            LogRecord::Set(change) => tables.apply(&change),
             LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
 }
 
 fn undo_block(tables: &mut Tables, block: &LogBlock) {
-    for record in block.records().iter().rev() {
+    for record in block.records().into_iter().rev() {
         match record {
-            LogRecord::CreateTable { table } => tables.remove_table(table),
-            LogRecord::Set(change) => tables.undo(change),
+            LogRecord::CreateTable { table } => tables.remove_table(&table),
+            LogRecord::Set(change) => tables.undo(&change),
             LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
@@ -230,8 +230,8 @@ fn changes_of(block: &LogBlock) -> (Vec<String>, Vec<RowChange>) {
     let (mut tables, mut changes) = (Vec::new(), Vec::new());
     for record in block.records() {
         match record {
-            LogRecord::CreateTable { table } => tables.push(table.clone()),
-            LogRecord::Set(change) => changes.push(change.clone()),
+            LogRecord::CreateTable { table } => tables.push(table),
+            LogRecord::Set(change) => changes.push(change),
             LogRecord::Commit { .. } | LogRecord::Backup(_) => {}
         }
     }
@@ -239,13 +239,13 @@ fn changes_of(block: &LogBlock) -> (Vec<String>, Vec<RowChange>) {
 }
 
 fn undo_changes(blocks: &[LogBlock]) -> Vec<RowChange> {
-    let newest_first = blocks.iter().flat_map(|b| b.records().iter().rev());
+    let newest_first = blocks.iter().flat_map(|b| b.records().into_iter().rev());
     newest_first
         .filter_map(|record| match record {
             LogRecord::Set(change) => Some(RowChange {
                 before: change.after,
                 after: change.before,
-                ..change.clone()
+                ..change
             }),
             _ => None,
         })

@@ -48,11 +48,14 @@ impl Pages {
     }
 }
 
-fn changes_on<'a>(block: &'a LogBlock, page: &'a PageKey) -> impl DoubleEndedIterator<Item = &'a RowChange> {
-    block.records().iter().filter_map(move |record| match record {
-        LogRecord::Set(change) if PageKey::of(&change.table, change.key) == *page => Some(change),
-        _ => None,
-    })
+fn changes_on(block: &LogBlock, page: &PageKey) -> impl DoubleEndedIterator<Item = RowChange> {
+    block
+        .records()
+        .into_iter()
+        .filter_map(move |record| match record {
+            LogRecord::Set(change) if PageKey::of(&change.table, change.key) == *page => Some(change),
+            _ => None,
+        })
 }
 
 /// The rows of a page after `blocks`.

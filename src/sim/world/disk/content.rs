@@ -1,9 +1,16 @@
 //! The bytes of a file, of which only blocks that were written take room: most of a fresh data file is zeros.
 
-/// What takes room at once, in bytes.
-pub(super) const BLOCK: usize = 4096;
+use std::sync::Arc;
 
-type Block = Box<[u8; BLOCK]>;
+/// What takes room at once, in bytes.
+pub(super) const BLOCK: usize = 1024;
+
+/// Shared with the copies of the file until one of them writes to it.
+type Block = Arc<[u8; BLOCK]>;
+
+fn zeros() -> Block {
+    Arc::new([0; BLOCK])
+}
 
 /// `len` bytes; a block that is absent reads as zeros. Beyond `len` every byte of the last block is zero.
 #[derive(Clone, Default)]
@@ -23,7 +30,7 @@ impl Content {
         if len < self.len
             && let Some(Some(last)) = self.blocks.get_mut(len / BLOCK)
         {
-            last[len % BLOCK..].fill(0);
+            Arc::make_mut(last)[len % BLOCK..].fill(0);
         }
         self.len = len;
     }
@@ -56,7 +63,7 @@ impl Content {
             if place.is_none() && bytes.iter().all(|byte| *byte == 0) {
                 continue;
             }
-            place.get_or_insert_with(|| Box::new([0; BLOCK]))[within].copy_from_slice(bytes);
+            Arc::make_mut(place.get_or_insert_with(zeros))[within].copy_from_slice(bytes);
         }
     }
 
@@ -65,8 +72,8 @@ impl Content {
         if at >= self.len {
             return None;
         }
-        let block = self.blocks[at / BLOCK].get_or_insert_with(|| Box::new([0; BLOCK]));
-        block[at % BLOCK] ^= mask;
+        let block = self.blocks[at / BLOCK].get_or_insert_with(zeros);
+        Arc::make_mut(block)[at % BLOCK] ^= mask;
         Some(())
     }
 }

@@ -242,6 +242,9 @@ impl Instance {
 
     pub(super) fn wake_sessions(&mut self) {
         let now = self.now.at;
+        if self.databases.next_wake().is_none_or(|(at, _)| at > now) {
+            return;
+        }
         let due: Vec<DatabaseName> = self
             .databases
             .values()

@@ -18,6 +18,7 @@ mod client;
 mod controller;
 mod counters;
 mod database;
+mod databases;
 mod ddl;
 mod deprecated;
 mod dml;
@@ -52,7 +53,7 @@ use batch::Wait;
 use catalog::{Catalog, SA};
 use client::ClientSession;
 use controller::Questions;
-use database::Database;
+use databases::Databases;
 use endpoint::EndpointRuntime;
 use half_open::Strangers;
 use io::{CloseHow, Core, DiskRequest, DiskTicket, Input, Listener, Output};
@@ -133,7 +134,7 @@ pub struct Instance {
     streams: Streams,
     now: Now,
     catalog: Catalog,
-    databases: BTreeMap<String, Database>,
+    databases: Databases,
     witnesses: BTreeMap<Guid, Witness>,
     /// The first disk request each witness that was invited in this run may have made.
     witness_since: BTreeMap<Guid, DiskTicket>,
@@ -195,7 +196,7 @@ impl Instance {
             streams,
             now: Now::default(),
             catalog: Catalog::new(arbitration_id, WallTime::default()),
-            databases: BTreeMap::new(),
+            databases: Databases::default(),
             witnesses: BTreeMap::new(),
             witness_since: BTreeMap::new(),
             endpoint: EndpointRuntime::default(),
@@ -356,15 +357,12 @@ impl Instance {
 
     /// Ask to be woken at the earliest deadline, if that changed.
     fn set_wake(&mut self) {
+        let sessions = self.databases.next_wake();
         let connections = self
             .endpoint
             .connections
             .values()
             .filter_map(|o| o.connection.next_deadline());
-        let sessions = self
-            .databases
-            .values()
-            .filter_map(|d| d.session.as_ref()?.next_wake());
         let dial = self
             .endpoint
             .peers

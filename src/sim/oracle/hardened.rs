@@ -43,7 +43,8 @@ pub(super) trait Log: Default {
 /// Every block that was hardened since the session was configured.
 #[derive(Debug, Default)]
 pub(super) struct HardenedLog {
-    blocks: BTreeMap<Lsn, Block>,
+    /// In order of their starts. A list, because there are many and all but the last are only looked at.
+    blocks: Vec<Block>,
     /// Up to where it is known to be on disk.
     pub end: Option<Lsn>,
 }
@@ -51,16 +52,22 @@ pub(super) struct HardenedLog {
 impl HardenedLog {
     /// The block that holds the byte before `lsn`.
     pub(super) fn block_before(&self, lsn: Lsn) -> Option<Block> {
-        let (_, block) = self.blocks.range(..lsn).next_back()?;
+        let before = self.blocks.partition_point(|block| block.start < lsn);
+        let block = self.blocks[..before].last()?;
         (lsn <= block.end).then_some(*block)
     }
 
     pub(super) fn at(&self, start: Lsn) -> Option<&Block> {
-        self.blocks.get(&start)
+        self.place_of(start).ok().map(|place| &self.blocks[place])
+    }
+
+    /// The place of the block that begins at `start`, or where it would be.
+    fn place_of(&self, start: Lsn) -> Result<usize, usize> {
+        self.blocks.binary_search_by_key(&start, |block| block.start)
     }
 
     pub(super) fn blocks(&self) -> impl Iterator<Item = &Block> {
-        self.blocks.values()
+        self.blocks.iter()
     }
 
     pub(super) fn reaches(&self, lsn: Lsn) -> bool {
@@ -70,12 +77,15 @@ impl HardenedLog {
 
 impl Log for HardenedLog {
     fn append(&mut self, block: Block) {
-        self.blocks.insert(block.start, block);
+        match self.place_of(block.start) {
+            Ok(place) => self.blocks[place] = block,
+            Err(place) => self.blocks.insert(place, block),
+        }
         self.end = self.end.max(Some(block.end));
     }
 
     fn cut(&mut self, to: Lsn) {
-        self.blocks.retain(|_, block| block.end <= to);
+        self.blocks.retain(|block| block.end <= to);
         self.end = Some(to);
     }
 }

@@ -74,8 +74,6 @@ impl Specification for Row {
 #[derive(Debug, Default)]
 struct RowHistory {
     actions: Vec<(usize, Action<Step>)>,
-    /// Operations without an answer, by transaction: mostly one, and there are many rows.
-    open: Vec<(u64, usize, Change)>,
     in_doubt: Vec<(usize, Change)>,
     operations: usize,
     /// It has grown too long: what follows is not followed.
@@ -83,10 +81,11 @@ struct RowHistory {
 }
 
 impl RowHistory {
-    fn call(&mut self, transaction: u64, change: Change) {
+    /// The number of the operation, unless it is not followed any more.
+    fn call(&mut self, change: Change) -> Option<usize> {
         self.full |= self.operations >= OPERATIONS_MAX || self.in_doubt.len() >= IN_DOUBT_MAX;
         if self.full {
-            return;
+            return None;
         }
         let step = Step {
             change,
@@ -95,20 +94,13 @@ impl RowHistory {
         };
         let number = self.operations;
         self.operations += 1;
+        // Many rows see one operation in their life.
+        self.actions.reserve_exact(if number == 0 { 2 } else { 0 });
         self.actions.push((number, Action::Call(step)));
-        self.open.push((transaction, number, change));
+        Some(number)
     }
 
-    fn close(&mut self, transaction: u64) -> Option<(usize, Change)> {
-        let place = self.open.iter().position(|(open, ..)| *open == transaction)?;
-        let (_, number, change) = self.open.remove(place);
-        Some((number, change))
-    }
-
-    fn respond(&mut self, transaction: u64, values: &[Option<i64>]) {
-        let Some((number, change)) = self.close(transaction) else {
-            return;
-        };
+    fn respond(&mut self, number: usize, change: Change, values: &[Option<i64>]) {
         let (change, missed) = match change {
             Change::Read(_) => (Change::Read(values.first().copied().flatten()), false),
             other => (other, values.contains(&None)),
@@ -121,22 +113,16 @@ impl RowHistory {
         self.actions.push((number, Action::Response(step)));
     }
 
-    fn doubt(&mut self, transaction: u64) {
-        let operation = self.close(transaction);
-        self.in_doubt.extend(operation);
+    fn doubt(&mut self, number: usize, change: Change) {
+        self.in_doubt.push((number, change));
     }
 
     /// The server said that nothing happened.
-    fn withdraw(&mut self, transaction: u64) {
-        if let Some((number, _)) = self.close(transaction) {
-            self.actions.retain(|(other, _)| *other != number);
-        }
+    fn withdraw(&mut self, number: usize) {
+        self.actions.retain(|(other, _)| *other != number);
     }
 
     fn has_linear_order(mut self, last: Option<Option<i64>>) -> bool {
-        let open = std::mem::take(&mut self.open);
-        self.in_doubt
-            .extend(open.into_iter().map(|(_, number, change)| (number, change)));
         if let Some(value) = last.filter(|_| !self.full) {
             let number = self.operations;
             let step = Step {
@@ -160,12 +146,46 @@ impl RowHistory {
     }
 }
 
+/// What one client did. It writes rows of its own.
+#[derive(Debug, Default)]
+struct ClientHistory {
+    rows: BTreeMap<i64, RowHistory>,
+    /// What each transaction that has no answer yet does to which rows, and the number that has there.
+    open: BTreeMap<u64, Vec<(i64, usize, Change)>>,
+}
+
+impl ClientHistory {
+    fn call(&mut self, transaction: u64, operation: Operation) {
+        let rows = &mut self.rows;
+        let call = |(id, change)| Some((id, rows.entry(id).or_default().call(change)?, change));
+        let open = changes(operation).into_iter().filter_map(call).collect();
+        self.open.insert(transaction, open);
+    }
+
+    fn on_answer(&mut self, transaction: u64, answer: &Answer<'_>) {
+        for (id, number, change) in self.open.remove(&transaction).unwrap_or_default() {
+            let row = self.rows.entry(id).or_default();
+            match answer {
+                Answer::Told(values) => row.respond(number, change, values),
+                Answer::Nothing => row.withdraw(number),
+                Answer::Unknown => row.doubt(number, change),
+            }
+        }
+    }
+
+    /// Each row, with what has no answer in doubt.
+    fn into_rows(mut self) -> BTreeMap<i64, RowHistory> {
+        while let Some((transaction, _)) = self.open.first_key_value() {
+            self.on_answer(*transaction, &Answer::Unknown);
+        }
+        self.rows
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Linearizable {
     scene: SharedScene,
-    rows: BTreeMap<(String, i64), RowHistory>,
-    /// The rows of each transaction that has no answer yet.
-    touched: BTreeMap<(String, u64), Vec<i64>>,
+    clients: BTreeMap<String, ClientHistory>,
     mirrors: BTreeSet<(InstanceName, DatabaseName)>,
     /// Databases of which something may be lost from some time on, and clients' histories that ended then.
     lossy: BTreeSet<DatabaseName>,
@@ -190,20 +210,17 @@ impl Oracle for Linearizable {
     }
 
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
-        let mut wrong: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-        for ((client, id), row) in std::mem::take(&mut self.rows) {
-            let table = end
-                .databases
-                .get(&client)
-                .and_then(|database| end.tables.get(database));
-            let last = table
-                .filter(|_| self.lossy.is_empty())
-                .map(|table| table.get(&id).copied());
-            if !row.has_linear_order(last) {
-                wrong.entry(client).or_default().push(id);
+        for (client, history) in std::mem::take(&mut self.clients) {
+            let database = end.databases.get(&client);
+            let table = database.and_then(|database| end.tables.get(database));
+            let table = table.filter(|_| self.lossy.is_empty());
+            let rows = history.into_rows().into_iter();
+            let last = |id: i64| table.map(|table| table.get(&id).copied());
+            let wrong = rows.filter_map(|(id, row)| (!row.has_linear_order(last(id))).then_some(id));
+            let ids: Vec<i64> = wrong.collect();
+            if ids.is_empty() {
+                continue;
             }
-        }
-        for (client, ids) in wrong {
             out.push(Violation::of(
                 NAME,
                 &[&client],
@@ -243,40 +260,27 @@ impl Linearizable {
     }
 
     fn on_client(&mut self, client: &str, event: &ClientEvent) {
-        let row = |rows: &mut BTreeMap<(String, i64), RowHistory>, id, act: &dyn Fn(&mut RowHistory)| {
-            act(rows.entry((client.to_owned(), id)).or_default());
+        let history = match self.clients.get_mut(client) {
+            Some(history) => history,
+            None => self.clients.entry(client.to_owned()).or_default(),
         };
-        let (transaction, answer) = match event {
+        match event {
             ClientEvent::Submitted {
                 transaction,
                 operation,
                 ..
             } => {
-                let Ok(operation) = operation.parse::<Operation>() else {
-                    return;
-                };
-                let changes = changes(operation);
-                for (id, change) in &changes {
-                    row(&mut self.rows, *id, &|row| row.call(*transaction, *change));
+                if let Ok(operation) = operation.parse() {
+                    history.call(*transaction, operation);
                 }
-                let ids = changes.into_iter().map(|(id, _)| id).collect();
-                self.touched.insert((client.to_owned(), *transaction), ids);
-                return;
             }
-            ClientEvent::Acknowledged { transaction, values } => (*transaction, Answer::Told(values)),
-            ClientEvent::Refused { transaction, .. } => (*transaction, Answer::Nothing),
-            ClientEvent::InDoubt { transaction } => (*transaction, Answer::Unknown),
+            ClientEvent::Acknowledged { transaction, values } => {
+                history.on_answer(*transaction, &Answer::Told(values));
+            }
+            ClientEvent::Refused { transaction, .. } => history.on_answer(*transaction, &Answer::Nothing),
+            ClientEvent::InDoubt { transaction } => history.on_answer(*transaction, &Answer::Unknown),
             ClientEvent::Connected { .. } | ClientEvent::ConnectFailed { .. } | ClientEvent::Batch { .. } => {
-                return;
             }
-        };
-        let ids = self.touched.remove(&(client.to_owned(), transaction));
-        for id in ids.into_iter().flatten() {
-            row(&mut self.rows, id, &|row| match &answer {
-                Answer::Told(values) => row.respond(transaction, values),
-                Answer::Nothing => row.withdraw(transaction),
-                Answer::Unknown => row.doubt(transaction),
-            });
         }
     }
 }

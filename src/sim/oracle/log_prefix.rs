@@ -22,7 +22,8 @@ pub(super) struct LogPrefix {
 /// What one principal generated under one role sequence.
 #[derive(Debug, Default)]
 struct Generated {
-    blocks: BTreeMap<Lsn, Block>,
+    /// In order of their starts.
+    blocks: Vec<Block>,
     /// The end of the block that reaches furthest.
     reach: Lsn,
 }
@@ -30,11 +31,18 @@ struct Generated {
 impl Generated {
     fn add(&mut self, block: Block) {
         // What was generated from here on before was lost in a crash.
-        if !self.blocks.split_off(&block.start).is_empty() {
-            self.reach = self.blocks.values().map(|g| g.end).max().unwrap_or_default();
+        let before = self.blocks.partition_point(|known| known.start < block.start);
+        if before < self.blocks.len() {
+            self.blocks.truncate(before);
+            self.reach = self.blocks.iter().map(|g| g.end).max().unwrap_or_default();
         }
-        self.blocks.insert(block.start, block);
+        self.blocks.push(block);
         self.reach = self.reach.max(block.end);
+    }
+
+    fn at(&self, start: Lsn) -> Option<&Block> {
+        let place = self.blocks.binary_search_by_key(&start, |block| block.start);
+        place.ok().map(|place| &self.blocks[place])
     }
 }
 
@@ -61,8 +69,9 @@ impl LogPrefix {
                 "hardened {start}..{end} with {what}: its log ended at {known}"
             ));
         }
-        let Generated { blocks, reach } = self.generated.get(&(database.clone(), role_sequence))?;
-        if blocks.get(&start).is_some_and(|g| g.contradicts(&block)) {
+        let generated = self.generated.get(&(database.clone(), role_sequence))?;
+        let reach = &generated.reach;
+        if generated.at(start).is_some_and(|g| g.contradicts(&block)) {
             return Some(format!(
                 "hardened other bytes at {start}..{end} than were generated under role sequence {role_sequence}"
             ));

@@ -19,8 +19,8 @@ const WHEN_READ: &str = "undo-hides-uncommitted";
 /// What may be in one row.
 #[derive(Debug, Default)]
 struct Row {
-    /// Who wrote which value, unless it was told that it failed.
-    writers: BTreeMap<u64, i64>,
+    /// Who wrote which value, unless it was told that it failed; in order. Mostly one, and there are many rows.
+    writers: Vec<(u64, i64)>,
     /// Transfers that may have changed it.
     transfers: BTreeSet<u64>,
     /// Values that were read of it, and who read each first.
@@ -29,13 +29,30 @@ struct Row {
 
 impl Row {
     fn can_hold(&self, value: i64) -> bool {
-        let written = self.writers.values().any(|written| *written == value);
+        let written = self.writers.iter().any(|(_, written)| *written == value);
         written || (!self.transfers.is_empty() && !self.writers.is_empty())
+    }
+
+    fn write(&mut self, transaction: u64, value: i64) {
+        match self.place_of(transaction) {
+            Ok(place) => self.writers[place].1 = value,
+            Err(place) => {
+                self.writers.reserve_exact(usize::from(place == 0));
+                self.writers.insert(place, (transaction, value));
+            }
+        }
+    }
+
+    /// Where it is among the writers, or would be.
+    fn place_of(&self, transaction: u64) -> Result<usize, usize> {
+        self.writers
+            .binary_search_by_key(&transaction, |(writer, _)| *writer)
     }
 
     /// Takes a write back; what had been read of the row and cannot have been in it any more, and by whom.
     fn withdraw(&mut self, transaction: u64) -> Vec<(i64, String)> {
-        let wrote = self.writers.remove(&transaction).is_some();
+        let place = self.place_of(transaction);
+        let wrote = place.map(|place| self.writers.remove(place)).is_ok();
         if !wrote && !self.transfers.remove(&transaction) {
             return Vec::new();
         }
@@ -62,7 +79,7 @@ impl NoPhantomCommit {
         match operation.parse() {
             Ok(Operation::Insert { id, value } | Operation::Update { id, value }) => {
                 let row = self.rows.entry(id).or_default();
-                row.writers.insert(transaction, value);
+                row.write(transaction, value);
             }
             Ok(Operation::Transfer { from, to, .. }) => {
                 for id in [from, to] {

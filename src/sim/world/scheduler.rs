@@ -23,6 +23,8 @@ pub(super) struct Scheduler<F> {
     /// Rings when the wire has something to deliver.
     timer: Pin<Box<Sleep>>,
     armed: Option<Timestamp>,
+    /// A kernel may have something to send: somebody was polled or a packet was handed over since the last look.
+    stirred: bool,
 }
 
 impl<F: Future> Scheduler<F> {
@@ -39,6 +41,7 @@ impl<F: Future> Scheduler<F> {
             waker,
             timer,
             armed: None,
+            stirred: true,
         }
     }
 
@@ -46,6 +49,7 @@ impl<F: Future> Scheduler<F> {
     fn run_ready(&mut self) -> Option<Result<F::Output, WorldError>> {
         let ready = self.world.ready();
         while let Some(id) = ready.pop() {
+            self.stirred = true;
             if id == ROOT {
                 self.wakeup.taken();
                 let mut cx = Context::from_waker(&self.waker);
@@ -66,12 +70,13 @@ impl<F: Future> Scheduler<F> {
     /// Moves packets until none can move now or somebody is ready. Whether somebody is.
     fn move_packets(&mut self) -> bool {
         loop {
-            let collected = self.world.collect();
+            let collected = std::mem::take(&mut self.stirred) && self.world.collect();
             let delivered = self.world.deliver_due();
+            self.stirred = collected || delivered;
             if !self.world.ready().is_empty() {
                 return true;
             }
-            if !collected && !delivered {
+            if !self.stirred {
                 return false;
             }
         }

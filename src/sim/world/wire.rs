@@ -87,6 +87,8 @@ pub(super) struct Wire {
     orphans: BTreeSet<FlowKey>,
     middle: Middle,
     scratch: Vec<Packet>,
+    /// How many packets kernels were given.
+    handed_over: u64,
 }
 
 enum Attempt {
@@ -109,6 +111,7 @@ impl Wire {
             orphans: BTreeSet::new(),
             middle: Middle::default(),
             scratch: Vec::new(),
+            handed_over: 0,
         }
     }
 
@@ -159,16 +162,16 @@ impl Wire {
         }
     }
 
-    /// Takes what the kernels have to send. Whether there was anything.
+    /// Takes all that the kernels have to send. Whether some of it was handed over, so that there may be more.
     pub(super) fn collect(&mut self, around: &mut Surroundings<'_>) -> bool {
         let mut packets = std::mem::take(&mut self.scratch);
         around.guard.egress_all(&mut packets);
-        let any = !packets.is_empty();
+        let before = self.handed_over;
         for packet in packets.drain(..) {
             self.submit(packet, around);
         }
         self.scratch = packets;
-        any
+        self.handed_over != before
     }
 
     /// Delivers what is due. Whether anything was.
@@ -417,6 +420,7 @@ impl Wire {
         if !self.orphans.is_empty() && self.orphans.contains(&back) && is_pure_ack(segment) {
             return;
         }
+        self.handed_over += 1;
         around.guard.deliver(packet.clone());
     }
 
@@ -441,6 +445,7 @@ impl Wire {
         if system_at(around.systems, key.source().ip()).is_some_and(|id| around.systems[id.index()].up) {
             let reset = reset_packet(key.destination(), key.source());
             tap(around, &reset, Fate::Made);
+            self.handed_over += 1;
             around.guard.deliver(reset);
         }
     }

@@ -185,7 +185,7 @@ impl AutomaticFailoverHappens {
     fn renew(&mut self) {
         let mut heirs = std::mem::take(&mut self.heirs);
         for (database, one, other) in self.scene.sessions.pairs() {
-            for (principal, mirror) in [(&one, &other), (&other, &one)] {
+            for (principal, mirror) in [(one, other), (other, one)] {
                 let heir = Heir {
                     database: database.clone(),
                     principal: principal.clone(),

@@ -26,7 +26,7 @@ impl Oracle for BothCopiesEqualWhenQuiet {
     fn finish(&mut self, end: &End, out: &mut Vec<Violation>) {
         for (database, one, other) in self.scene.sessions.pairs() {
             let copy = |who: &_| end.copies.get(&(std::clone::Clone::clone(who), database.clone()));
-            let (Some(a), Some(b)) = (copy(&one), copy(&other)) else {
+            let (Some(a), Some(b)) = (copy(one), copy(other)) else {
                 continue;
             };
             if a.end != b.end || a.rows == b.rows {

@@ -95,10 +95,11 @@ impl Oracle for DatabaseAvailableUnderSingleFault {
                     let over = |to: Timestamp| to + SLACK < stamped.at;
                     let mut faults = self.scene.faults.values();
                     let quiet = faults.all(|fault| fault.to.is_some_and(over));
-                    let pairs = self.scene.sessions.pairs().into_iter();
+                    let pairs = self.scene.sessions.pairs().iter();
                     self.whole = match quiet {
                         true => pairs
                             .filter(|(d, one, other)| self.is_whole(d, one, other))
+                            .cloned()
                             .collect(),
                         false => BTreeSet::new(),
                     };

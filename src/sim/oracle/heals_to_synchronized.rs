@@ -94,7 +94,7 @@ impl Oracle for HealsToSynchronized {
         };
         let bound = quiet + HEALS_WITHIN;
         for (database, one, other) in self.scene.sessions.pairs() {
-            let partners = [&one, &other];
+            let partners = [one, other];
             let suspended = partners.iter().any(|who| {
                 let state = self.states.get(&((*who).clone(), database.clone()));
                 matches!(state, Some((MirroringState::Suspended, _)))
@@ -102,11 +102,11 @@ impl Oracle for HealsToSynchronized {
             let out_of_reach = partners
                 .iter()
                 .any(|who| self.dead.contains(*who) || self.closed.contains(*who));
-            if suspended || out_of_reach || !self.scene.sessions.is_safety_full(&database) {
+            if suspended || out_of_reach || !self.scene.sessions.is_safety_full(database) {
                 continue;
             }
             for who in partners {
-                if let Some(problem) = self.judge(&database, who, bound) {
+                if let Some(problem) = self.judge(database, who, bound) {
                     out.push(Violation {
                         oracle: NAME,
                         fingerprint: format!("{NAME}/{database}/{who}"),

@@ -27,12 +27,23 @@ pub(super) fn is_command(text: &str, database: &DatabaseName, what: &str, option
     })
 }
 
+/// A database, and the partners of its session in order of their names.
+pub(super) type Pair = (DatabaseName, InstanceName, InstanceName);
+
+/// The session one instance has for one database.
+#[derive(Debug)]
+struct Membership {
+    session: Guid,
+    /// The other partner; kept here because it is asked of every copy at every turn of the run.
+    partner: Option<InstanceName>,
+}
+
 /// Which instances are partners of which session.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    of: BTreeMap<(InstanceName, DatabaseName), Guid>,
-    /// The same, the other way round: asked of every copy at every turn of the run.
-    members: BTreeMap<(Guid, DatabaseName), BTreeSet<InstanceName>>,
+    of: BTreeMap<InstanceName, BTreeMap<DatabaseName, Membership>>,
+    members: BTreeMap<(Guid, DatabaseName), Vec<InstanceName>>,
+    pairs: Vec<Pair>,
     /// Databases for which an operator ever said SAFETY OFF, in upper case. Taken from the commands, not from any flag.
     said_off: BTreeSet<String>,
     /// Who has SAFETY OFF on record: a command may be refused.
@@ -50,9 +61,7 @@ impl Sessions {
             }) => {
                 if let Source::Instance(who) = &stamped.source {
                     self.leave(who, database);
-                    self.of.insert((who.clone(), database.clone()), *session);
-                    let members = self.members.entry((*session, database.clone())).or_default();
-                    members.insert(who.clone());
+                    self.join(who, database, *session);
                 }
             }
             Event::Session(SessionEvent::Settings { database, safety, .. }) => {
@@ -73,36 +82,66 @@ impl Sessions {
         }
     }
 
+    fn join(&mut self, who: &InstanceName, database: &DatabaseName, session: Guid) {
+        let membership = Membership {
+            session,
+            partner: None,
+        };
+        let databases = self.of.entry(who.clone()).or_default();
+        databases.insert(database.clone(), membership);
+        let members = self.members.entry((session, database.clone())).or_default();
+        let place = members.partition_point(|other| other < who);
+        members.insert(place, who.clone());
+        self.pair_up(database, session);
+    }
+
     fn leave(&mut self, who: &InstanceName, database: &DatabaseName) {
-        if let Some(session) = self.of.remove(&(who.clone(), database.clone()))
-            && let Some(members) = self.members.get_mut(&(session, database.clone()))
-        {
-            members.remove(who);
+        let left = self.of.get_mut(who).and_then(|of| of.remove(database));
+        if let Some(Membership { session, .. }) = left {
+            if let Some(members) = self.members.get_mut(&(session, database.clone())) {
+                members.retain(|other| other != who);
+            }
+            self.pair_up(database, session);
         }
     }
 
+    /// The members of this session have changed.
+    fn pair_up(&mut self, database: &DatabaseName, session: Guid) {
+        let members = self.members.get(&(session, database.clone()));
+        for who in members.into_iter().flatten() {
+            let partner = members.into_iter().flatten().find(|other| *other != who);
+            let membership = self.of.get_mut(who).and_then(|of| of.get_mut(database));
+            if let Some(membership) = membership {
+                membership.partner = partner.cloned();
+            }
+        }
+        let copies = self.of.iter().flat_map(|(who, of)| {
+            of.iter()
+                .map(move |(database, membership)| (who, database, membership))
+        });
+        let pairs = copies.filter_map(|(who, database, membership)| {
+            let other = membership.partner.as_ref().filter(|other| who < *other)?;
+            Some((database.clone(), who.clone(), other.clone()))
+        });
+        self.pairs = pairs.collect();
+    }
+
+    fn membership(&self, who: &InstanceName, database: &DatabaseName) -> Option<&Membership> {
+        self.of.get(who)?.get(database)
+    }
+
     pub(super) fn session(&self, who: &InstanceName, database: &DatabaseName) -> Option<Guid> {
-        self.of.get(&(who.clone(), database.clone())).copied()
+        Some(self.membership(who, database)?.session)
     }
 
     /// The other partner of the session `who` has for `database`.
     pub(super) fn partner(&self, who: &InstanceName, database: &DatabaseName) -> Option<&InstanceName> {
-        let session = self.session(who, database)?;
-        let members = self.members.get(&(session, database.clone()))?;
-        members.iter().find(|other| *other != who)
+        self.membership(who, database)?.partner.as_ref()
     }
 
-    /// Sessions that both partners have, with their database and the partners.
-    pub(super) fn pairs(&self) -> Vec<(DatabaseName, InstanceName, InstanceName)> {
-        let mut pairs = Vec::new();
-        for (who, database) in self.of.keys() {
-            if let Some(other) = self.partner(who, database)
-                && who < other
-            {
-                pairs.push((database.clone(), who.clone(), other.clone()));
-            }
-        }
-        pairs
+    /// Sessions that both partners have.
+    pub(super) fn pairs(&self) -> &[Pair] {
+        &self.pairs
     }
 
     /// Whether an operator has accepted the loss of commits by forcing service.
@@ -113,9 +152,10 @@ impl Sessions {
     /// Whether the promises of SAFETY FULL are owed: unless an operator asked for OFF and a partner has it on record. One
     /// that turns it OFF by itself is held to FULL.
     pub(super) fn is_safety_full(&self, database: &DatabaseName) -> bool {
-        let mut copies = self.of.keys().filter(|(_, of)| of == database);
+        let has_off = |who: &InstanceName| self.off_on_record.contains(&(who.clone(), database.clone()));
+        let mut copies = self.of.iter().filter(|(_, of)| of.contains_key(database));
         !self.said_off.contains(&database.as_str().to_ascii_uppercase())
-            || !copies.any(|copy| self.off_on_record.contains(copy))
+            || !copies.any(|(who, _)| has_off(who))
     }
 
     /// `ALTER DATABASE x SET PARTNER SAFETY OFF`, or a forced service, anywhere in a step's text.

@@ -73,7 +73,7 @@ impl<R: PairRule> Oracle for LastingPairs<R> {
         }
         self.judge(stamped.at, out);
         self.scene.observe(stamped);
-        let pairs = self.scene.sessions.pairs().into_iter();
+        let pairs = self.scene.sessions.pairs().iter().cloned();
         let holding: Vec<_> = pairs
             .map(|(database, one, other)| Pair { database, one, other })
             .filter(|pair| R::holds(&self.scene, pair))

@@ -24,13 +24,13 @@ impl NoFailoverAfterTotalLoss {
         for (database, one, other) in self.scene.sessions.pairs() {
             let Some((witness, session)) = self
                 .scene
-                .witness(&one, &database)
-                .zip(self.scene.sessions.session(&one, &database))
+                .witness(one, database)
+                .zip(self.scene.sessions.session(one, database))
             else {
                 continue;
             };
-            let linked = |a, b| self.scene.linked(&database, a, b);
-            if !linked(&one, &other) && !linked(&one, witness) && !linked(&other, witness) {
+            let linked = |a, b| self.scene.linked(database, a, b);
+            if !linked(one, other) && !linked(one, witness) && !linked(other, witness) {
                 self.lost.insert(session);
             }
         }

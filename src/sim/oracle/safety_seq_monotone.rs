@@ -77,15 +77,15 @@ impl Oracle for SafetySeqMonotone {
             return;
         }
         for (database, one, other) in self.scene.sessions.pairs() {
-            let session = self.scene.sessions.session(&one, &database);
+            let session = self.scene.sessions.session(one, database);
             let values = |who: &InstanceName| self.known.get(&(who.clone(), session?));
-            let (Some(a), Some(b)) = (values(&one), values(&other)) else {
+            let (Some(a), Some(b)) = (values(one), values(other)) else {
                 continue;
             };
-            if a != b && self.scene.is_linked(&database, &one, &other) {
+            if a != b && self.scene.is_linked(database, one, other) {
                 let message =
                     format!("{one} and {other} differ in the settings of {database}: {a:?} and {b:?}");
-                out.push(Violation::of(NAME, &[&database], message, end.at));
+                out.push(Violation::of(NAME, &[database], message, end.at));
             }
         }
     }

@@ -111,7 +111,7 @@ pub struct Scene {
     pub(super) dead: BTreeSet<InstanceName>,
     /// Copies that their instance cannot use, since when.
     unavailable: BTreeMap<(InstanceName, DatabaseName), Timestamp>,
-    shown: BTreeMap<(InstanceName, DatabaseName), Shown>,
+    shown: BTreeMap<InstanceName, BTreeMap<DatabaseName, Shown>>,
     witnesses: BTreeMap<Guid, InstanceName>,
     pub(super) faults: BTreeMap<u32, FaultSeen>,
     /// The last switch of each session: who took the role, under which sequence, how.
@@ -204,10 +204,8 @@ impl Scene {
     fn on_gone(&mut self, instance: &InstanceName) {
         self.dead.insert(instance.clone());
         self.open.retain(|(who, _), _| who != instance);
-        for ((who, _), shown) in &mut self.shown {
-            if who == instance {
-                shown.leave();
-            }
+        for (_, shown) in self.shown.get_mut(instance).into_iter().flatten() {
+            shown.leave();
         }
     }
 
@@ -232,7 +230,8 @@ impl Scene {
 
     fn on_session(&mut self, who: &InstanceName, at: Timestamp, event: &SessionEvent) {
         let mut shown = |database: &DatabaseName, change: &dyn Fn(&mut Shown)| {
-            change(self.shown.entry((who.clone(), database.clone())).or_default());
+            let copies = self.shown.entry(who.clone()).or_default();
+            change(copies.entry(database.clone()).or_default());
         };
         match event {
             // A database that becomes a principal was open.
@@ -255,7 +254,9 @@ impl Scene {
             }
             // A witness that was told to forget the session is still there and still connected.
             SessionEvent::Removed { database, .. } => {
-                self.shown.remove(&(who.clone(), database.clone()));
+                if let Some(copies) = self.shown.get_mut(who) {
+                    copies.remove(database);
+                }
             }
             SessionEvent::Unavailable { database } => {
                 shown(database, &Shown::leave);
@@ -376,13 +377,13 @@ impl Scene {
     }
 
     pub(super) fn shown(&self, who: &InstanceName, database: &DatabaseName) -> Option<&Shown> {
-        self.shown.get(&(who.clone(), database.clone()))
+        self.shown.get(who)?.get(database)
     }
 
     pub(super) fn copies(&self) -> impl Iterator<Item = (&InstanceName, &DatabaseName, &Shown)> {
         self.shown
             .iter()
-            .map(|((who, database), shown)| (who, database, shown))
+            .flat_map(|(who, copies)| copies.iter().map(move |(database, shown)| (who, database, shown)))
     }
 
     pub(super) fn is_alive(&self, who: &InstanceName) -> bool {

@@ -48,17 +48,13 @@ impl Oracle for ServesAgainAfterHeal {
         };
         for (database, one, other) in self.scene.sessions.pairs() {
             let reachable =
-                |who: &InstanceName| self.scene.can_use(who, &database) && !self.closed.contains(who);
-            let damaged = self.scene.has_damage(&self.scene.company(&one));
-            if damaged || !reachable(&one) || !reachable(&other) {
+                |who: &InstanceName| self.scene.can_use(who, database) && !self.closed.contains(who);
+            let damaged = self.scene.has_damage(&self.scene.company(one));
+            if damaged || !reachable(one) || !reachable(other) {
                 continue;
             }
-            let serves = |who| {
-                self.scene
-                    .shown(who, &database)
-                    .is_some_and(|shown| shown.serving)
-            };
-            let who = match (serves(&one), serves(&other)) {
+            let serves = |who| self.scene.shown(who, database).is_some_and(|shown| shown.serving);
+            let who = match (serves(one), serves(other)) {
                 (false, false) => "nobody serves",
                 (true, true) => "both partners serve",
                 _ => continue,

@@ -118,10 +118,10 @@ impl Oracle for WitnessChangeNeedsAll {
             return;
         }
         for (database, one, other) in self.scene.sessions.pairs() {
-            let has = |who| self.scene.shown(who, &database).map(|shown| shown.has_witness);
-            if has(&one) != has(&other) && self.scene.is_linked(&database, &one, &other) {
+            let has = |who| self.scene.shown(who, database).map(|shown| shown.has_witness);
+            if has(one) != has(other) && self.scene.is_linked(database, one, other) {
                 let message = format!("{one} and {other} differ in whether {database} has a witness");
-                out.push(Violation::of(NAME, &[&database], message, end.at));
+                out.push(Violation::of(NAME, &[database], message, end.at));
             }
         }
     }

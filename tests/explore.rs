@@ -217,9 +217,13 @@ fn meddling() -> impl Strategy<Value = MiddleFault> {
     })
 }
 
+const LOG_FILE: &str = "sales.ldf";
+
 fn fault() -> impl Strategy<Value = Fault> {
     let instance = || select(&TRIO[..]).prop_map(InstanceName::new);
     let millis = |low: u64, high: u64| (low..high).prop_map(Duration::from_millis);
+    // The whole disk, or the log alone: then the instance goes on without its database.
+    let file = || select(&["", LOG_FILE][..]).prop_map(str::to_owned);
     prop_oneof![
         2 => firewall().prop_map(Fault::Drop),
         2 => firewall().prop_map(Fault::Reject),
@@ -235,9 +239,10 @@ fn fault() -> impl Strategy<Value = Fault> {
         2 => instance().prop_map(|instance| Fault::Pause { instance }),
         1 => (system(), -3_600_000..3_600_000i64).prop_map(|(system, by_millis)| Fault::ClockStep { system, by_millis }),
         1 => (system(), millis(1, 500)).prop_map(|(system, latency)| Fault::DiskSlow { system, file: String::new(), latency }),
-        1 => system().prop_map(|system| Fault::DiskFailSync { system, file: String::new() }),
+        1 => (system(), file()).prop_map(|(system, file)| Fault::DiskFailSync { system, file }),
+        1 => system().prop_map(|system| Fault::DiskIoError { system, file: LOG_FILE.to_owned() }),
         1 => system().prop_map(|system| Fault::DiskStuck { system, file: String::new() }),
-        1 => system().prop_map(|system| Fault::DiskFull { system, file: String::new() }),
+        1 => (system(), file()).prop_map(|(system, file)| Fault::DiskFull { system, file }),
         1 => system().prop_map(|system| Fault::DnsLost { system }),
         1 => (system(), 1..40u32, any::<bool>(), select(&[Crash::Kill, Crash::PowerLoss][..]))
             .prop_map(|(system, write, kept, how)| Fault::CrashAtWrite { system, write, kept, how }),

@@ -136,11 +136,14 @@ impl Plan {
         lasts.max().unwrap_or_default()
     }
 
-    /// Instances that gave up because their disk did, which is no fault that ends.
+    /// Instances that gave up, or gave their database up, because their disk did, which is no fault that ends.
     fn broken_disks(&self) -> BTreeSet<String> {
         let broken = self.deeds.iter().filter_map(|deed| match &deed.what {
             What::Fault {
-                fault: Fault::DiskFailSync { system, .. } | Fault::DiskFull { system, .. },
+                fault:
+                    Fault::DiskFailSync { system, .. }
+                    | Fault::DiskIoError { system, .. }
+                    | Fault::DiskFull { system, .. },
                 ..
             } => Some(system.clone()),
             _ => None,

@@ -11,7 +11,7 @@ pub(super) struct Ledger {
     pending: BTreeMap<u64, Operation>,
     rows: BTreeMap<i64, Row>,
     /// It was opened when there may have been rows already, of which it knows nothing: it follows those that are inserted
-    /// from then on.
+    /// from then on, and those that it was told are set, if they are there.
     late: bool,
 }
 
@@ -46,6 +46,8 @@ struct Row {
     moved_in_doubt: Vec<i64>,
     /// Whether any transfer touched it.
     is_account: bool,
+    /// It was set by an update, which is told of even if there was no such row.
+    may_be_missing: bool,
 }
 
 impl Ledger {
@@ -87,6 +89,15 @@ impl Ledger {
 
     fn on_acknowledged(&mut self, operation: Operation) {
         for (id, change) in changes(operation) {
+            if let Change::Updated(_) = change
+                && self.late
+            {
+                let may_be_missing = true;
+                self.rows.entry(id).or_insert(Row {
+                    may_be_missing,
+                    ..Row::default()
+                });
+            }
             let Some(row) = self.row(id, change) else {
                 continue;
             };
@@ -158,7 +169,8 @@ impl Ledger {
 impl Row {
     fn contradiction(&self, id: i64, seen: Option<i64>) -> Option<String> {
         let Some(value) = seen else {
-            return self.acknowledged.map(|_| format!("row {id} is missing"));
+            let owed = self.acknowledged.filter(|_| !self.may_be_missing);
+            return owed.map(|_| format!("row {id} is missing"));
         };
         let moves = self.possible_moves();
         let legal = self

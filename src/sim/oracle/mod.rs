@@ -68,6 +68,7 @@ mod one_acker_per_role_seq;
 mod one_endpoint_all_sessions;
 mod one_principal_serving_with_witness;
 mod only_started_serves;
+mod operator;
 mod operator_command_terminates;
 mod page_repair_waits_for_redo;
 mod queues_drain;

@@ -3,21 +3,22 @@
 //! Seen twice: at the takeover in the logs (what was acknowledged must be hardened where service goes on, same bytes), and
 //! at the end in the data (every acknowledged transaction shows in what the serving principal answers). A forced service
 //! may lose what was committed before it, and what the former principal commits until it knows; what the one that took over
-//! acknowledges is judged as ever in the logs, and in the data by the rows that are inserted from then on, of which nobody
-//! can have lost an earlier state. A failover under SAFETY OFF may lose commits, too: excused for the rest of the run, from
+//! acknowledges is judged as ever in the logs, and in the data by the rows that are inserted or set from then on. A takeover
+//! of which nobody told, for the process died behind its record, counts as forced where that was said and not refused. A failover under SAFETY OFF may lose commits, too: excused for the rest of the run, from
 //! the operator's commands. Source: documented, *Role Switching During a Database Mirroring Session*, *Database Mirroring
 //! Operating Modes*.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::hardened::{Block, HardenedLogs};
-use super::history::session_event;
+use super::history::{is_command, session_event};
 use super::ledger::Ledger;
+use super::operator::{Ending, Operator, instance_of};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{
     ClientEvent, DatabaseName, Event, InstanceName, Lsn, PartnerRole, RoleSequence, SessionEvent, Source,
-    Stamped, SwitchKind,
+    Stamped, SwitchKind, WorldEvent,
 };
 
 const NAME: &str = "no-acked-commit-lost-by-failover";
@@ -33,8 +34,36 @@ pub(super) struct NoAckedCommitLost {
     clients: BTreeMap<String, Ledger>,
     /// The databases of which service was forced.
     forced: BTreeMap<DatabaseName, Forced>,
+    forcing: Forcing,
     /// The highest sequence under which anybody is known to have had the principal role.
     sequences: BTreeMap<DatabaseName, RoleSequence>,
+}
+
+/// Where service was to be forced and not refused.
+#[derive(Debug, Default)]
+struct Forcing {
+    operator: Operator,
+    said: Vec<(InstanceName, String)>,
+    /// How many were said before the step that waits for its answer.
+    before: usize,
+}
+
+impl Forcing {
+    fn observe(&mut self, event: &Event) {
+        if let Event::World(WorldEvent::Step { text }) = event {
+            self.before = self.said.len();
+            self.said.extend(instance_of(text).map(|on| (on, text.clone())));
+        }
+        if self.operator.observe(event) == Some(Ending::Refused) {
+            self.said.truncate(self.before);
+        }
+    }
+
+    /// Whether this instance was told to, and may have done it.
+    fn may_have(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+        let force = |text: &str| is_command(text, database, "PARTNER", "FORCE_SERVICE_ALLOW_DATA_LOSS");
+        self.said.iter().any(|(on, text)| on == who && force(text))
+    }
 }
 
 /// What is owed since service of a database was last forced.
@@ -123,7 +152,7 @@ impl NoAckedCommitLost {
             } => {
                 // A process that died behind its record of the takeover never told of it.
                 let new = self.note_sequence(database, *role_sequence);
-                if new && from.is_none() && self.scene.sessions.was_forced(database) {
+                if new && from.is_none() && self.forcing.may_have(who, database) {
                     self.on_forced(who, database, *role_sequence);
                 }
             }
@@ -203,6 +232,7 @@ impl Oracle for NoAckedCommitLost {
 
     fn observe(&mut self, stamped: &Stamped, out: &mut Vec<Violation>) {
         self.scene.observe(stamped);
+        self.forcing.observe(&stamped.event);
         if let Some((who, event)) = session_event(stamped) {
             self.on_session(stamped, who, event, out);
             self.logs.observe(who, event);
@@ -249,7 +279,7 @@ impl Oracle for NoAckedCommitLost {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{MirroringState, Safety, Timestamp, WorldEvent};
+    use crate::types::{MirroringState, Reply, ReplyItem, Safety, Timestamp};
 
     const SYNCHRONIZED: Option<MirroringState> = Some(MirroringState::Synchronized);
 
@@ -425,10 +455,16 @@ mod tests {
     #[test]
     fn after_a_forced_service_only_what_its_principal_confirmed_is_owed() {
         let late = &forced()[..];
-        for rows in [&[(11, 106)][..], &[(1, 95), (3, 7), (9, 90), (11, 106)]] {
+        // Row 3 was lost, or is there as it was set since.
+        for rows in [&[(11, 106)][..], &[(1, 95), (3, 33), (9, 90), (11, 106)]] {
             assert_eq!(judge_until::<NoAckedCommitLost>(late, &end(rows)), [], "{rows:?}");
         }
-        for rows in [&[][..], &[(11, 110)], &[(1, 95), (2, 105), (3, 33), (9, 90)]] {
+        for rows in [
+            &[][..],
+            &[(11, 110)],
+            &[(1, 95), (2, 105), (3, 33), (9, 90)],
+            &[(1, 95), (3, 7), (9, 90), (11, 106)],
+        ] {
             let violations = judge_until::<NoAckedCommitLost>(late, &end(rows));
             assert_eq!(violations.len(), 1, "{rows:?}");
         }
@@ -453,6 +489,35 @@ mod tests {
         assert_eq!(judge_until::<NoAckedCommitLost>(&events, &end(&[])), []);
         let violations = judge_until::<NoAckedCommitLost>(&events[..told_late], &end(&[]));
         assert_eq!(violations.len(), 1);
+    }
+
+    /// Service was to be forced, once, and the instance answered; much later somebody has the role and told nobody how.
+    #[test]
+    fn a_forced_service_that_was_refused_excuses_nothing() {
+        let history = |on: &str, number: u32| {
+            let mut events = load();
+            let force = "ALTER DATABASE Sales SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS";
+            events.push(world_step(2, &format!("sql on {on}: {force}")));
+            let error = crate::error::message(number).expect("in the catalogue");
+            let items = vec![ReplyItem::Error(error.with(&[&"it"]))];
+            let (on, reply) = (InstanceName::new(on), Reply { items });
+            events.push(client(2, ClientEvent::Batch { on, reply }));
+            events
+        };
+        let seen = |mut events: Vec<Stamped>| {
+            events.push(super::super::testing::on(
+                9,
+                "beta",
+                role(PartnerRole::Principal, 2),
+            ));
+            judge_until::<NoAckedCommitLost>(&events, &end(&[])).len()
+        };
+        assert_eq!(seen(history("beta", 1455)), 1);
+        assert_eq!(seen(history("alpha", 1421)), 1, "another one's");
+        assert_eq!(seen(history("beta", 1421)), 0, "it may have been carried out");
+        let mut both = history("beta", 1421);
+        both.extend(history("beta", 1455).split_off(load().len()));
+        assert_eq!(seen(both), 0, "the first one may");
     }
 
     #[test]

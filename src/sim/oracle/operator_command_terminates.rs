@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::operator::instance_of;
 use super::scene::{PING, SLACK, Scene};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
@@ -25,12 +26,11 @@ pub(super) struct OperatorCommandTerminates {
 
 /// The instance on which a step runs one statement of mirroring.
 fn command(text: &str) -> Option<InstanceName> {
-    let (before, sql) = text.strip_prefix("sql on ")?.split_once(": ")?;
+    let (_, sql) = text.split_once(": ")?;
     let sql = sql.trim().trim_end_matches(';').to_ascii_uppercase();
     let one = !sql.contains(';') && sql.starts_with("ALTER DATABASE ");
     let mirroring = sql.contains(" SET PARTNER ") || sql.contains(" SET WITNESS ");
-    let on = before.split(' ').next()?;
-    (one && mirroring).then(|| InstanceName::new(on))
+    instance_of(text).filter(|_| one && mirroring)
 }
 
 impl OperatorCommandTerminates {

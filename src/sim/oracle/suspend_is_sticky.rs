@@ -6,21 +6,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{is_command, session_event};
+use super::operator::{Ending, Operator};
 use super::shared_scene::SharedScene;
 use super::{Oracle, Violation};
 use crate::types::{
-    ClientEvent, DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent,
-    Stamped, WorldEvent,
+    DatabaseName, Event, InstanceName, MirroringState, PageKey, RepairStatus, SessionEvent, Stamped,
+    WorldEvent,
 };
 
 const NAME: &str = "suspend-is-sticky";
 
-/// The partner did not answer in time: the command may have been carried out.
-const UNCERTAIN: u32 = 1421;
-
 #[derive(Debug, Default)]
 pub(super) struct SuspendIsSticky {
     scene: SharedScene,
+    operator: Operator,
     suspended: BTreeSet<(InstanceName, DatabaseName)>,
     /// A RESUME was given since anybody was suspended anew, and not refused: it may be on record before all show it.
     lifted: BTreeSet<DatabaseName>,
@@ -75,19 +74,17 @@ impl Oracle for SuspendIsSticky {
                 self.told.extend(suspended.iter().cloned());
                 (self.resuming, self.suspending) = (resumed, suspended);
             }
-            Event::Client(ClientEvent::Batch { reply, .. }) => {
-                let over = match reply.error() {
-                    None => &self.suspending,
-                    Some(error) if error.number != UNCERTAIN => &self.resuming,
-                    Some(_) => return,
-                };
-                self.lifted.retain(|database| !over.contains(database));
-            }
             Event::World(WorldEvent::ProcessStarted { instance }) => {
                 self.pages.retain(|(who, ..), _| who != instance);
             }
             _ => {}
         }
+        let over = match self.operator.observe(&stamped.event) {
+            Some(Ending::Done) => &self.suspending[..],
+            Some(Ending::Refused) => &self.resuming,
+            Some(Ending::Uncertain) | None => &[],
+        };
+        self.lifted.retain(|database| !over.contains(database));
         let Some((who, event)) = session_event(stamped) else {
             return;
         };
@@ -162,7 +159,7 @@ impl Oracle for SuspendIsSticky {
 mod tests {
     use super::super::testing::*;
     use super::*;
-    use crate::types::{PartnerRole, Reply, ReplyItem};
+    use crate::types::{ClientEvent, PartnerRole, Reply, ReplyItem};
 
     fn history(command: &str) -> Vec<Stamped> {
         let mut events = pair();
@@ -198,19 +195,19 @@ mod tests {
         events.truncate(events.len() - 1);
         let command = "sql on alpha: ALTER DATABASE Sales SET PARTNER RESUME;";
         events.push(world_step(4, command));
-        let answered = |items| {
-            let on = InstanceName::new("alpha");
+        let answered = |on, items| {
+            let on = InstanceName::new(on);
             let reply = Reply { items };
             client(4, ClientEvent::Batch { on, reply })
         };
         if let Some(number) = answer {
             let error = crate::error::message(number).expect("in the catalogue");
-            events.push(answered(vec![ReplyItem::Error(error.with(&[&"it"]))]));
+            events.push(answered("alpha", vec![ReplyItem::Error(error.with(&[&"it"]))]));
         }
         let command = "sql on beta: ALTER DATABASE Sales SET PARTNER SUSPEND;";
         events.push(world_step(4, command));
         if suspended {
-            events.push(answered(Vec::new()));
+            events.push(answered("beta", Vec::new()));
         }
         let shows = |to| state(PartnerRole::Mirror, to);
         events.push(on(5, "beta", shows(MirroringState::Suspended)));
@@ -221,9 +218,27 @@ mod tests {
     #[test]
     fn a_resume_that_was_cut_off_may_show_late_but_not_one_that_was_refused() {
         assert_quiet::<SuspendIsSticky>(&cut_off(None, false));
-        assert_quiet::<SuspendIsSticky>(&cut_off(Some(UNCERTAIN), false));
+        assert_quiet::<SuspendIsSticky>(&cut_off(Some(1421), false));
         assert_red::<SuspendIsSticky>(&cut_off(Some(1447), false), NAME);
         assert_red::<SuspendIsSticky>(&cut_off(None, true), NAME);
+    }
+
+    /// An expectation asks beta, which refuses to read a copy; RESUME was answered by alpha before.
+    #[test]
+    fn what_is_asked_behind_a_step_is_no_answer_to_it() {
+        let error = crate::error::msg::DATABASE_MIRROR.with(&[&"Sales"]);
+        for on in ["alpha", "beta"] {
+            let mut events = history("sql on alpha: ALTER DATABASE Sales SET PARTNER RESUME;");
+            let batch = |on: &str, items: &[ReplyItem]| {
+                let (on, items) = (InstanceName::new(on), items.to_vec());
+                let reply = Reply { items };
+                client(3, ClientEvent::Batch { on, reply })
+            };
+            let last = events.len() - 1;
+            events.insert(last, batch("alpha", &[]));
+            events.insert(last + 1, batch(on, &[ReplyItem::Error(error.clone())]));
+            assert_quiet::<SuspendIsSticky>(&events);
+        }
     }
 
     #[test]

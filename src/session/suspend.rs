@@ -17,7 +17,7 @@ use crate::wire::mirroring::{Body, LogPosition, MirrorError};
 
 impl Partner {
     pub(super) fn suspend(&mut self, now: Timestamp, out: &mut Outbox) -> Result<(), SqlError> {
-        if self.record.suspended && self.suspension_lasts() {
+        if self.suspension_lasts() {
             out.push(SessionOutput::CommandDone(Ok(())));
             return Ok(());
         }
@@ -45,10 +45,7 @@ impl Partner {
     /// itself. And a mirror does not know whether a RESUME was recorded before the link or the principal was lost: a SUSPEND
     /// that comes later must outlive it, and so is recorded once more.
     fn suspension_lasts(&self) -> bool {
-        match self.record.role {
-            PartnerRole::Principal => !self.may_be_resumed_for_repair(),
-            PartnerRole::Mirror => false,
-        }
+        self.record.suspended && self.is_principal() && !self.may_be_resumed_for_repair()
     }
 
     /// The suspension is recorded here; now the other partner, and the witness, are to know.

@@ -1,6 +1,7 @@
 //! The data file of a copy fails: a mirror suspends the session for good, a principal does not.
 
 use super::harness::{A, B, Trio};
+use super::moves::at_every_move;
 use crate::session::{Command, PartnerInput};
 use crate::types::{MirroringState, PartnerRole};
 
@@ -73,22 +74,22 @@ fn a_principal_goes_on_as_it_is() {
 /// At every message and every write of a repair: what the repair suspended, it does not resume any more.
 #[test]
 fn a_failure_during_a_page_repair_lasts() {
-    let mut points = 0;
-    for moves in 0.. {
-        let mut trio = Trio::started(true);
-        trio.damage_page(B);
-        if !(0..moves).all(|_| trio.advance()) {
-            break;
-        }
-        points += 1;
-        trio.input(B, PartnerInput::DataFileFailed);
-        trio.calm();
-        assert_suspended(&trio);
-        assert_eq!(told(&trio, B, 1454, "error 823"), 1, "{moves}");
-        assert!(trio.restore_to_full());
-        trio.calm();
-        trio.assert_healthy();
-    }
+    let points = at_every_move(
+        || {
+            let mut trio = Trio::started(true);
+            trio.damage_page(B);
+            trio
+        },
+        |mut trio| {
+            trio.input(B, PartnerInput::DataFileFailed);
+            trio.calm();
+            assert_suspended(&trio);
+            assert_eq!(told(&trio, B, 1454, "error 823"), 1, "{:#?}", trio.last_steps());
+            assert!(trio.restore_to_full());
+            trio.calm();
+            trio.assert_healthy();
+        },
+    );
     assert!(points > 15, "{points}");
 }
 
@@ -98,26 +99,27 @@ fn a_failure_in_a_failover_leaves_one_principal() {
     let (mut points, mut suspended, mut swapped) = (0, 0, 0);
     for lost in [false, true] {
         for of in [A, B] {
-            for moves in 0.. {
-                let mut trio = Trio::started(true);
-                trio.append(A);
-                match lost {
-                    false => trio.command(A, Command::Failover),
-                    true => trio.crash(A, usize::MAX),
-                }
-                if !(0..moves).all(|_| trio.advance()) {
-                    break;
-                }
-                points += 1;
-                trio.input(of, PartnerInput::DataFileFailed);
-                trio.drain();
-                trio.calm();
-                suspended += usize::from(trio.partner(A).state() == Some(MirroringState::Suspended));
-                swapped += usize::from(trio.partner(B).role() == PartnerRole::Principal);
-                assert!(trio.restore_to_full());
-                trio.calm();
-                trio.assert_healthy();
-            }
+            points += at_every_move(
+                || {
+                    let mut trio = Trio::started(true);
+                    trio.append(A);
+                    match lost {
+                        false => trio.command(A, Command::Failover),
+                        true => trio.crash(A, usize::MAX),
+                    }
+                    trio
+                },
+                |mut trio| {
+                    trio.input(of, PartnerInput::DataFileFailed);
+                    trio.drain();
+                    trio.calm();
+                    suspended += usize::from(trio.partner(A).state() == Some(MirroringState::Suspended));
+                    swapped += usize::from(trio.partner(B).role() == PartnerRole::Principal);
+                    assert!(trio.restore_to_full());
+                    trio.calm();
+                    trio.assert_healthy();
+                },
+            );
         }
     }
     assert!(
@@ -194,22 +196,23 @@ fn a_failure_that_lasts_is_told_after_one_that_may_pass() {
 /// At every message and every write of a RESUME: it is refused, or the session is suspended again and the next one is.
 #[test]
 fn a_file_that_is_lost_during_a_resume_leaves_the_session_suspended() {
-    let (mut points, mut refusals) = (0, 0);
-    for moves in 0.. {
-        let mut trio = Trio::started(true);
-        trio.command(A, Command::Suspend);
-        trio.calm();
-        trio.command(A, Command::Resume);
-        if !(0..moves).all(|_| trio.advance()) {
-            break;
-        }
-        points += 1;
-        trio.input(B, PartnerInput::DataFileLost);
-        trio.calm();
-        assert_suspended(&trio);
-        refusals += usize::from(trio.sides[A].done.last() == Some(&Err(1462)));
-        assert_eq!(refused(&mut trio, Command::Resume), Some(1462), "{moves}");
-    }
+    let mut refusals = 0;
+    let points = at_every_move(
+        || {
+            let mut trio = Trio::started(true);
+            trio.command(A, Command::Suspend);
+            trio.calm();
+            trio.command(A, Command::Resume);
+            trio
+        },
+        |mut trio| {
+            trio.input(B, PartnerInput::DataFileLost);
+            trio.calm();
+            assert_suspended(&trio);
+            refusals += usize::from(trio.sides[A].done.last() == Some(&Err(1462)));
+            assert_eq!(refused(&mut trio, Command::Resume), Some(1462));
+        },
+    );
     assert!(refusals > 0 && refusals < points, "{refusals} of {points}");
 }
 

@@ -7,6 +7,7 @@ mod data_file;
 mod flow;
 mod harness;
 mod interruptions;
+mod moves;
 mod outcomes;
 mod pages;
 mod redo_queue;

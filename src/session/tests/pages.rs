@@ -1,6 +1,7 @@
 //! Damaged pages: who asks for them when, and what an interruption at every message and write leaves.
 
 use super::harness::{A, B, Trio, W};
+use super::moves::at_every_move;
 use crate::session::{Command, PartnerInput};
 use crate::types::{MirroringState, PageError, PageKey};
 use crate::wire::mirroring::{Body, Message};
@@ -97,24 +98,24 @@ fn told_of_error(trio: &Trio) -> usize {
 /// Also if the link is lost at any message or write in between: then it hears of it when they meet again.
 #[test]
 fn the_principal_says_once_that_the_mirror_suspended_for_an_error() {
-    let mut points = 0;
-    for moves in 0.. {
-        let mut trio = started();
-        trio.damage_page(B);
-        if !(0..moves).all(|_| trio.advance()) {
-            break;
-        }
-        points += 1;
-        trio.cut(PM, 0);
-        trio.calm();
-        trio.assert_healthy();
-        let suspensions = trio.sides[B]
-            .logged
-            .iter()
-            .filter(|line| line.number == 1454)
-            .count();
-        assert_eq!(told_of_error(&trio), suspensions, "{moves}: {:#?}", trio.trace);
-    }
+    let points = at_every_move(
+        || {
+            let mut trio = started();
+            trio.damage_page(B);
+            trio
+        },
+        |mut trio| {
+            trio.cut(PM, 0);
+            trio.calm();
+            trio.assert_healthy();
+            let suspensions = trio.sides[B]
+                .logged
+                .iter()
+                .filter(|line| line.number == 1454)
+                .count();
+            assert_eq!(told_of_error(&trio), suspensions, "{:#?}", trio.trace);
+        },
+    );
     assert!(points > 15, "{points}");
 }
 
@@ -156,26 +157,27 @@ fn assert_suspended(trio: &Trio) {
 fn a_suspend_during_the_repair_lasts() {
     let (mut points, mut repaired) = (0, 0);
     for of in [A, B] {
-        for moves in 0.. {
-            let mut trio = started();
-            trio.damage_page(B);
-            if !(0..moves).all(|_| trio.advance()) {
-                break;
-            }
-            points += 1;
-            trio.command(of, Command::Suspend);
-            trio.drain();
-            assert_eq!(trio.sides[of].done.last(), Some(&Ok(())), "{:#?}", trio.trace);
-            assert_suspended(&trio);
-            repaired += usize::from(!trio.partner(B).has_damaged_pages());
-            // Nor does it end when the partners meet anew.
-            trio.cut(PM, 0);
-            trio.calm();
-            assert_suspended(&trio);
-            assert!(trio.restore_to_full());
-            trio.drain();
-            trio.assert_healthy();
-        }
+        points += at_every_move(
+            || {
+                let mut trio = started();
+                trio.damage_page(B);
+                trio
+            },
+            |mut trio| {
+                trio.command(of, Command::Suspend);
+                trio.drain();
+                assert_eq!(trio.sides[of].done.last(), Some(&Ok(())), "{:#?}", trio.trace);
+                assert_suspended(&trio);
+                repaired += usize::from(!trio.partner(B).has_damaged_pages());
+                // Nor does it end when the partners meet anew.
+                trio.cut(PM, 0);
+                trio.calm();
+                assert_suspended(&trio);
+                assert!(trio.restore_to_full());
+                trio.drain();
+                trio.assert_healthy();
+            },
+        );
     }
     assert!(
         points > 40 && repaired > 0 && repaired < points,
@@ -189,31 +191,32 @@ fn a_suspend_during_the_repair_lasts() {
 fn a_suspend_that_meets_the_resumption_outlives_the_link_and_the_partners() {
     let mut points = 0;
     for fault in 0..4 {
-        for moves in 0.. {
-            let mut trio = started();
-            trio.damage_page(B);
-            while !says(&trio, "beta <- alpha: Resume ") {
-                assert!(trio.advance(), "{:#?}", trio.trace);
-            }
-            trio.command(B, Command::Suspend);
-            trio.finish_task(B);
-            if !(0..moves).all(|_| trio.advance()) {
-                break;
-            }
-            points += 1;
-            match fault {
-                0 => trio.cut(PM, 0),
-                1 => trio.cut(PM, usize::MAX),
-                2 => trio.crash(A, 0),
-                _ => trio.crash(B, 0),
-            }
-            trio.drain();
-            trio.calm();
-            assert_suspended(&trio);
-            assert!(trio.restore_to_full());
-            trio.calm();
-            trio.assert_healthy();
-        }
+        points += at_every_move(
+            || {
+                let mut trio = started();
+                trio.damage_page(B);
+                while !says(&trio, "beta <- alpha: Resume ") {
+                    assert!(trio.advance(), "{:#?}", trio.trace);
+                }
+                trio.command(B, Command::Suspend);
+                trio.finish_task(B);
+                trio
+            },
+            |mut trio| {
+                match fault {
+                    0 => trio.cut(PM, 0),
+                    1 => trio.cut(PM, usize::MAX),
+                    2 => trio.crash(A, 0),
+                    _ => trio.crash(B, 0),
+                }
+                trio.drain();
+                trio.calm();
+                assert_suspended(&trio);
+                assert!(trio.restore_to_full());
+                trio.calm();
+                trio.assert_healthy();
+            },
+        );
     }
     assert!(points > 10, "{points} points");
 }
@@ -238,31 +241,32 @@ fn a_suspend_at_the_same_moment_lasts() {
 fn a_suspend_at_the_same_moment_outlives_the_link_and_a_restart() {
     let mut points = 0;
     for fault in 0..3 {
-        for moves in 0.. {
-            let mut trio = started();
-            trio.damage_page(B);
-            trio.command(A, Command::Suspend);
-            trio.finish_task(A);
-            if !(0..moves).all(|_| trio.advance()) {
-                break;
-            }
-            points += 1;
-            match fault {
-                0 => trio.cut(PM, 0),
-                1 => trio.crash(A, 0),
-                _ => {
-                    trio.finish_task(B);
-                    trio.crash(A, usize::MAX);
+        points += at_every_move(
+            || {
+                let mut trio = started();
+                trio.damage_page(B);
+                trio.command(A, Command::Suspend);
+                trio.finish_task(A);
+                trio
+            },
+            |mut trio| {
+                match fault {
+                    0 => trio.cut(PM, 0),
+                    1 => trio.crash(A, 0),
+                    _ => {
+                        trio.finish_task(B);
+                        trio.crash(A, usize::MAX);
+                    }
                 }
-            }
-            trio.drain();
-            trio.calm();
-            assert_suspended(&trio);
-            assert!(!says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
-            assert!(trio.restore_to_full());
-            trio.calm();
-            trio.assert_healthy();
-        }
+                trio.drain();
+                trio.calm();
+                assert_suspended(&trio);
+                assert!(!says(&trio, "ResumedByRepair"), "{:#?}", trio.trace);
+                assert!(trio.restore_to_full());
+                trio.calm();
+                trio.assert_healthy();
+            },
+        );
     }
     assert!(points > 20, "{points} points");
 }
@@ -357,29 +361,30 @@ fn an_interrupted_repair_is_begun_again() {
     let mut points = 0;
     for damaged in [A, B] {
         for fault in 0..6 {
-            for moves in 0.. {
-                let mut trio = started();
-                trio.append(A);
-                trio.damage_page(damaged);
-                if !(0..moves).all(|_| trio.advance()) {
-                    break;
-                }
-                points += 1;
-                match fault {
-                    0 => trio.cut(PM, 0),
-                    1 => trio.cut(PM, usize::MAX),
-                    2 => trio.crash(A, 0),
-                    3 => trio.crash(B, 0),
-                    4 => trio.crash(B, usize::MAX),
-                    _ => trio.crash(W, 0),
-                }
-                trio.drain();
-                trio.calm();
-                // A restart of the mirror forgets that the suspension was its own.
-                assert!(trio.restore_to_full());
-                trio.calm();
-                trio.assert_healthy();
-            }
+            points += at_every_move(
+                || {
+                    let mut trio = started();
+                    trio.append(A);
+                    trio.damage_page(damaged);
+                    trio
+                },
+                |mut trio| {
+                    match fault {
+                        0 => trio.cut(PM, 0),
+                        1 => trio.cut(PM, usize::MAX),
+                        2 => trio.crash(A, 0),
+                        3 => trio.crash(B, 0),
+                        4 => trio.crash(B, usize::MAX),
+                        _ => trio.crash(W, 0),
+                    }
+                    trio.drain();
+                    trio.calm();
+                    // A restart of the mirror forgets that the suspension was its own.
+                    assert!(trio.restore_to_full());
+                    trio.calm();
+                    trio.assert_healthy();
+                },
+            );
         }
     }
     assert!(points > 100, "{points} points");

@@ -12,6 +12,16 @@ pub struct Reference {
     pub steps: &'static str,
 }
 
+/// Steps that are only tried, one statement each: when, where and what.
+macro_rules! tried {
+    ($($begin:ident $time:literal on $instance:ident: $sql:literal;)*) => {
+        concat!($(
+            "\n[[step]]\n", stringify!($begin), " = \"", $time, "\"\non = \"", stringify!($instance),
+            "\"\nsql = \"", $sql, "\"\nmay_fail = true\n"
+        ),*)
+    };
+}
+
 pub const COMMIT: Reference = Reference {
     name: "commit",
     risk: "A process or its machine goes down in the middle of one durable write of a commit.",
@@ -27,13 +37,9 @@ pub const MANUAL_FAILOVER: Reference = Reference {
     before: "",
     crash_at: "1s",
     until: "20s",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER FAILOVER"
-may_fail = true
-"#,
+    steps: tried! {
+        at "1500ms" on alpha: "ALTER DATABASE Sales SET PARTNER FAILOVER";
+    },
 };
 
 pub const AUTOMATIC_FAILOVER: Reference = Reference {
@@ -94,31 +100,12 @@ fault = { kind = "kill", instance = "alpha", lasts = "2s" }
 "#,
     crash_at: "2s",
     until: "50s",
-    steps: r#"
-[[step]]
-at = "2s"
-on = "beta"
-sql = "ALTER DATABASE Sales SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS"
-may_fail = true
-
-[[step]]
-after = "5s"
-on = "beta"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-
-[[step]]
-after = "30s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "beta"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-"#,
+    steps: tried! {
+        at "2s" on beta: "ALTER DATABASE Sales SET PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS";
+        after "5s" on beta: "ALTER DATABASE Sales SET PARTNER RESUME";
+        after "30s" on alpha: "ALTER DATABASE Sales SET PARTNER RESUME";
+        after "1s" on beta: "ALTER DATABASE Sales SET PARTNER RESUME";
+    },
 };
 
 pub const SUSPENSION: Reference = Reference {
@@ -127,37 +114,13 @@ pub const SUSPENSION: Reference = Reference {
     before: "",
     crash_at: "1500ms",
     until: "50s",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER SUSPEND"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "beta"
-sql = "ALTER DATABASE Sales SET PARTNER SUSPEND"
-may_fail = true
-
-[[step]]
-after = "30s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "beta"
-sql = "ALTER DATABASE Sales SET PARTNER RESUME"
-may_fail = true
-"#,
+    steps: tried! {
+        at "1500ms" on alpha: "ALTER DATABASE Sales SET PARTNER SUSPEND";
+        after "1s" on alpha: "ALTER DATABASE Sales SET PARTNER RESUME";
+        after "1s" on beta: "ALTER DATABASE Sales SET PARTNER SUSPEND";
+        after "30s" on alpha: "ALTER DATABASE Sales SET PARTNER RESUME";
+        after "1s" on beta: "ALTER DATABASE Sales SET PARTNER RESUME";
+    },
 };
 
 pub const SAFETY: Reference = Reference {
@@ -166,25 +129,11 @@ pub const SAFETY: Reference = Reference {
     before: "",
     crash_at: "1500ms",
     until: "50s",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER SAFETY OFF"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER SAFETY FULL"
-may_fail = true
-
-[[step]]
-after = "30s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET PARTNER SAFETY FULL"
-may_fail = true
-"#,
+    steps: tried! {
+        at "1500ms" on alpha: "ALTER DATABASE Sales SET PARTNER SAFETY OFF";
+        after "1s" on alpha: "ALTER DATABASE Sales SET PARTNER SAFETY FULL";
+        after "30s" on alpha: "ALTER DATABASE Sales SET PARTNER SAFETY FULL";
+    },
 };
 
 pub const WITNESS: Reference = Reference {
@@ -193,23 +142,9 @@ pub const WITNESS: Reference = Reference {
     before: "",
     crash_at: "1500ms",
     until: "50s",
-    steps: r#"
-[[step]]
-at = "1500ms"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET WITNESS OFF"
-may_fail = true
-
-[[step]]
-after = "1s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:7022'"
-may_fail = true
-
-[[step]]
-after = "30s"
-on = "alpha"
-sql = "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:7022'"
-may_fail = true
-"#,
+    steps: tried! {
+        at "1500ms" on alpha: "ALTER DATABASE Sales SET WITNESS OFF";
+        after "1s" on alpha: "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:7022'";
+        after "30s" on alpha: "ALTER DATABASE Sales SET WITNESS = 'TCP://gamma.lab.example:7022'";
+    },
 };

@@ -14,10 +14,10 @@ use mirrorlab::driver::entropy::Entropy;
 use mirrorlab::driver::real::{OsEntropy, StdDisk, SystemClock, TokioNet};
 use mirrorlab::driver::store::user_file;
 use mirrorlab::driver::{Observer, run};
-use mirrorlab::instance::{Instance, InstanceConfig, Service};
+use mirrorlab::instance::{Instance, InstanceConfig};
 use mirrorlab::sim::client::{BatchClient, ClientError};
 use mirrorlab::tsql::split_batches;
-use mirrorlab::types::{InstanceName, Reply, ServerAddress, Value};
+use mirrorlab::types::{Reply, ServerAddress, Value};
 use tokio::task::{JoinHandle, LocalSet};
 
 /// For any one thing that is waited for.
@@ -119,15 +119,7 @@ impl Server {
     }
 
     fn start(&mut self) {
-        let config = InstanceConfig {
-            name: InstanceName::new(self.name),
-            server_name: self.name.to_uppercase(),
-            system: self.name.to_owned(),
-            dns_suffix: String::new(),
-            client_port: self.client_port,
-            options: mirrorlab::instance::InstanceOptions::default(),
-            service: Service::default(),
-        };
+        let config = InstanceConfig::of_system(self.name, self.client_port);
         let core = Instance::new(config, OsEntropy.seed());
         let disk = StdDisk::new(&self.files).expect("the directory can be made");
         let name = self.name;

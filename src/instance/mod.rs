@@ -85,6 +85,19 @@ pub struct InstanceConfig {
 }
 
 impl InstanceConfig {
+    /// The default instance of a system without a domain, with the default options and account.
+    pub fn of_system(system: &str, client_port: u16) -> Self {
+        InstanceConfig {
+            name: InstanceName::new(system),
+            server_name: system.to_uppercase(),
+            system: system.to_owned(),
+            dns_suffix: String::new(),
+            client_port,
+            options: InstanceOptions::default(),
+            service: Service::default(),
+        }
+    }
+
     /// The system's fully qualified name.
     pub fn fqdn(&self) -> String {
         if self.dns_suffix.is_empty() {

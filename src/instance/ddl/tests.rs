@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::instance::io::{
     Core, DiskError, DiskReply, DiskRequest, DiskTicket, Input, ListenError, Listener, Output,
 };
-use crate::instance::{Instance, InstanceConfig, InstanceOptions, Service};
+use crate::instance::{Instance, InstanceConfig, InstanceOptions};
 use crate::types::Event;
-use crate::types::{ConnectionId, InstanceEvent, InstanceName, Now, Reply, ReplyItem, Timestamp, WallTime};
+use crate::types::{ConnectionId, InstanceEvent, Now, Reply, ReplyItem, Timestamp, WallTime};
 use crate::wire::client::{CLIENT_VERSION, ClientCodec, ClientHello, ClientRequest, ClientResponse};
 
 struct Client {
@@ -51,13 +51,8 @@ impl Bench {
 
     fn start(options: InstanceOptions, master: BTreeMap<String, Vec<u8>>) -> Bench {
         let config = InstanceConfig {
-            name: InstanceName::new("alpha"),
-            server_name: "ALPHA".into(),
-            system: "alpha".into(),
-            dns_suffix: String::new(),
-            client_port: 1433,
             options,
-            service: Service::default(),
+            ..InstanceConfig::of_system("alpha", 1433)
         };
         let mut bench = Bench {
             instance: Instance::new(config, [7; 32]),

@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::instance::InstanceConfig;
 use crate::instance::database::tables::{Tables, Transaction};
-use crate::instance::{InstanceConfig, InstanceOptions, Service};
 use crate::log::Log;
 use crate::session::{Identity, Partner, Setting};
-use crate::types::{Guid, InstanceName, RecoveryPath};
+use crate::types::{Guid, RecoveryPath};
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
@@ -44,16 +44,7 @@ const TABLE: &str = "New(id,value)";
 
 /// An instance with one database: a mirror whose log creates a table with a row, and both are redone.
 fn instance() -> (Instance, DatabaseName) {
-    let config = InstanceConfig {
-        name: InstanceName::new("alpha"),
-        server_name: "ALPHA".into(),
-        system: "alpha".into(),
-        dns_suffix: String::new(),
-        client_port: 1433,
-        options: InstanceOptions::default(),
-        service: Service::default(),
-    };
-    let mut instance = Instance::new(config, [7; 32]);
+    let mut instance = Instance::new(InstanceConfig::of_system("alpha", 1433), [7; 32]);
     let name = DatabaseName::new("Sales");
     let tables = Tables::load(&["Old(id,value)".into(), TABLE.into()], &[]);
     let mut database = Database::new(name.clone(), Lsn::ZERO, tables);

@@ -57,3 +57,53 @@ impl Deref for Databases {
         &self.databases
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::database::tables::Tables;
+    use super::*;
+    use crate::session::{Identity, Outbox, Setting};
+    use crate::types::{DatabaseName, Guid, Lsn, RecoveryPath};
+
+    /// A database whose session has yet to begin; once it has, it waits for its partner, and not for ever.
+    fn database() -> Database {
+        let name = DatabaseName::new("Sales");
+        let mut database = Database::new(name.clone(), Lsn::ZERO, Tables::default());
+        let identity = Identity { name: "ALPHA".into() };
+        let setting = Setting {
+            database: name,
+            family: Guid::NIL,
+            partner: "TCP://beta:5022".parse().unwrap(),
+            last_epoch: 1,
+            path: RecoveryPath::default(),
+            backed_up: Lsn::ZERO,
+        };
+        database.session = Some(Partner::starting_principal(identity, setting, Guid::NIL));
+        database
+    }
+
+    fn begin(database: &mut Database, at: Timestamp) {
+        let session = database.session.as_mut().expect("it has one");
+        session.begin(at, &mut database.log, &mut Outbox::new());
+    }
+
+    #[test]
+    fn whatever_changes_a_database_changes_when_the_first_is_woken() {
+        let mut databases = Databases::default();
+        assert_eq!(databases.next_wake(), None);
+        databases.insert("sales".into(), database());
+        assert_eq!(databases.next_wake(), None);
+        begin(databases.get_mut("sales").unwrap(), Timestamp::from_secs(20));
+        let first = databases.next_wake().expect("it waits");
+        let mut earlier = database();
+        begin(&mut earlier, Timestamp::from_secs(10));
+        databases.insert("orders".into(), earlier);
+        assert!(databases.next_wake().expect("both wait") < first);
+        databases.remove("orders");
+        assert_eq!(databases.next_wake(), Some(first));
+        databases
+            .values_mut()
+            .for_each(|database| database.session = None);
+        assert_eq!(databases.next_wake(), None);
+    }
+}

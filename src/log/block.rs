@@ -279,6 +279,14 @@ mod tests {
             prop_assert_eq!(&recovered.blocks, &blocks);
             for block in &blocks {
                 prop_assert_eq!(&LogBlock::decode(block.encode()).unwrap(), block);
+                let records = block.records();
+                let backups = records.iter().filter_map(|record| match record {
+                    LogRecord::Backup(point) => Some(*point),
+                    _ => None,
+                });
+                prop_assert_eq!(block.backup(), backups.last());
+                let again = LogBlock::new(block.start(), block.role_sequence(), records.clone());
+                prop_assert_eq!(&again.unwrap(), block);
             }
         }
 

@@ -159,3 +159,39 @@ impl<L: Log> Hardened<L> {
         self.logs.entry((who.clone(), database.clone())).or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(start: u64, end: u64, crc: u32) -> Block {
+        Block {
+            start: Lsn::new(start),
+            end: Lsn::new(end),
+            crc,
+            role_sequence: 1,
+        }
+    }
+
+    #[test]
+    fn a_log_knows_its_blocks_wherever_they_were_put() {
+        let mut log = HardenedLog::default();
+        for known in [
+            block(10, 20, 1),
+            block(30, 40, 2),
+            block(20, 30, 3),
+            block(10, 20, 4),
+        ] {
+            log.append(known);
+        }
+        let expected = [block(10, 20, 4), block(20, 30, 3), block(30, 40, 2)];
+        assert!(log.blocks().eq(&expected));
+        assert_eq!(log.at(Lsn::new(20)), Some(&expected[1]));
+        assert_eq!(log.at(Lsn::new(21)), None);
+        assert_eq!(log.block_before(Lsn::new(30)), Some(expected[1]));
+        assert_eq!(log.block_before(Lsn::new(31)), Some(expected[2]));
+        assert_eq!(log.block_before(Lsn::new(10)), None);
+        log.cut(Lsn::new(30));
+        assert!(log.blocks().eq(&expected[..2]));
+    }
+}

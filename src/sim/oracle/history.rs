@@ -190,3 +190,41 @@ impl Sessions {
 fn plain(name: &str) -> String {
     name.trim_matches(|c| matches!(c, '[' | ']' | '"')).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    fn name(name: &str) -> InstanceName {
+        InstanceName::new(name)
+    }
+
+    #[test]
+    fn partners_are_those_who_have_the_session_now() {
+        let mut sessions = Sessions::default();
+        let (alpha, beta) = (name("alpha"), name("beta"));
+        for event in pair() {
+            sessions.observe(&event);
+        }
+        assert_eq!(sessions.pairs(), [(db(), alpha.clone(), beta.clone())]);
+        assert_eq!(sessions.partner(&beta, &db()), Some(&alpha));
+        let (database, session) = (db(), guid());
+        sessions.observe(&on(2, "alpha", SessionEvent::Removed { database, session }));
+        assert_eq!(sessions.session(&alpha, &db()), None);
+        assert_eq!(sessions.session(&beta, &db()), Some(guid()));
+        assert_eq!(sessions.partner(&beta, &db()), None);
+        assert_eq!(sessions.pairs(), []);
+        // Another session under the same name is not the other half of what beta still has.
+        for mut event in pair() {
+            if let (true, Event::Session(SessionEvent::Configured { session, .. })) =
+                (event.source == Source::Instance(alpha.clone()), &mut event.event)
+            {
+                *session = Guid::NIL;
+                sessions.observe(&event);
+            }
+        }
+        assert_eq!(sessions.session(&alpha, &db()), Some(Guid::NIL));
+        assert_eq!(sessions.partner(&alpha, &db()), None);
+    }
+}

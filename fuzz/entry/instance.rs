@@ -251,6 +251,7 @@ fn partner(session: Guid, role: PartnerRole) -> PartnerRecord {
         role,
         role_sequence: 3,
         owner_since: 2,
+        owner_by: None,
         epoch_base: 1,
         partner: "TCP://beta.lab.example:7022".parse().expect("an address"),
         partner_name: "BETA".into(),

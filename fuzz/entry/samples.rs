@@ -3,7 +3,7 @@
 
 use mirrorlab::log::{LogBlock, LogRecord};
 use mirrorlab::types::{
-    DatabaseName, Guid, Lsn, PageKey, PartnerRole, RecoveryPath, RowChange, Safety, TransactionId,
+    DatabaseName, Guid, Lsn, PageKey, PartnerRole, RecoveryPath, RowChange, Safety, SwitchKind, TransactionId,
 };
 use mirrorlab::wire::mirroring::{
     Body, Configuration, Denial, Hello, LogPosition, MirrorError, Open, WitnessAttach,
@@ -165,6 +165,7 @@ fn hello() -> Body {
         takeover_pending: Some(9),
         takeover_forced: true,
         failover_pending: false,
+        owner_by: Some(SwitchKind::Forced),
         log: log(),
         configuration: configuration(),
     })

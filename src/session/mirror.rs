@@ -423,6 +423,7 @@ impl Partner {
             record.role = PartnerRole::Principal;
             record.role_sequence = takeover.to;
             record.owner_since = takeover.to;
+            record.owner_by = Some(kind);
             record.synchronized = false;
             record.reverting = false;
             record.forget_takeover();

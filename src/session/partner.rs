@@ -226,6 +226,7 @@ impl Partner {
             role: PartnerRole::Mirror,
             role_sequence: ROLE_SEQUENCE_FIRST,
             owner_since: ROLE_SEQUENCE_FIRST,
+            owner_by: None,
             epoch_base: setting.last_epoch.saturating_sub(ROLE_SEQUENCE_FIRST),
             partner: setting.partner,
             partner_name: String::new(),

@@ -119,6 +119,7 @@ impl Partner {
             takeover_pending: self.record.takeover_pending,
             takeover_forced: self.record.takeover_forced,
             failover_pending: self.record.failover_pending,
+            owner_by: self.record.owner_by.filter(|_| self.is_principal()),
             log: Partner::log_position(log),
             configuration: self.record.configuration(),
         };
@@ -222,12 +223,8 @@ impl Partner {
             }
             Reading::Adopt => self.adopt(role_sequence, out),
             Reading::BecomeMirror => {
-                let next = self.record.role_sequence.checked_add(1) == Some(role_sequence);
-                let by = match hello.configuration.suspended {
-                    true => SwitchKind::Forced,
-                    false if self.record.failover_pending && next => SwitchKind::Manual,
-                    false => SwitchKind::Automatic,
-                };
+                // One that says nothing has it from the start, and this side cannot be a principal then.
+                let by = hello.owner_by.unwrap_or(SwitchKind::Automatic);
                 self.become_mirror(role_sequence, by, Some(&hello.configuration), out);
             }
             Reading::Wait => {}
@@ -315,10 +312,15 @@ impl Partner {
         record.role_sequence = role_sequence;
         record.synchronized = false;
         record.failover_pending = false;
-        record.reverting = by == SwitchKind::Automatic;
         if let Some(theirs) = theirs {
             record.merge(theirs);
         }
+        // After a forced service nothing is taken back before RESUME.
+        record.reverting = match by {
+            SwitchKind::Automatic => true,
+            SwitchKind::Manual => false,
+            SwitchKind::Forced => !record.suspended,
+        };
         self.persist(record, Then::BecameMirror { by }, out);
     }
 

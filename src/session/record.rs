@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::TIMEOUT_SECONDS_DEFAULT;
-use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RoleSequence, Safety, ServerAddress};
+use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RoleSequence, Safety, ServerAddress, SwitchKind};
 use crate::wire::mirroring::Configuration;
 
 /// The durable state of one mirrored database on one partner. Source: derived from `sys.database_mirroring`.
 ///
 /// Invariants: no sequence ever decreases; `synchronized`, `takeover_pending`, `takeover_forced` and `reverting` are a
-/// mirror's only, `failover_pending` and `owner_since` a principal's; a record that is not `started` belongs to a mirror
+/// mirror's only, `failover_pending`, `owner_since` and `owner_by` a principal's; a record that is not `started` belongs to a mirror
 /// that waits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartnerRecord {
@@ -27,6 +27,9 @@ pub struct PartnerRecord {
     pub role_sequence: RoleSequence,
     /// Principal: the role sequence under which it took the role it has held since.
     pub owner_since: RoleSequence,
+    /// Principal: how it took that role; `None` if it has it from the start.
+    #[serde(default)]
+    pub owner_by: Option<SwitchKind>,
     /// Blocks carry `role_sequence` and this as their number, which so is never that of a session before.
     pub epoch_base: u32,
     pub partner: ServerAddress,

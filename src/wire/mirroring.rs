@@ -14,7 +14,9 @@ use thiserror::Error;
 pub(in crate::wire) use writer::Writer;
 
 use super::pages::PageMessage;
-use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, RecoveryPath, RoleSequence, Safety, ServerAddress};
+use crate::types::{
+    DatabaseName, Guid, Lsn, PartnerRole, RecoveryPath, RoleSequence, Safety, ServerAddress, SwitchKind,
+};
 
 /// The first bytes of every session message.
 pub const MAGIC: [u8; 8] = *b"DBMSESSN";
@@ -248,6 +250,8 @@ pub struct Hello {
     pub takeover_forced: bool,
     /// This principal has begun a manual failover.
     pub failover_pending: bool,
+    /// How this principal took its role; `None` if it has it from the start, and from a mirror.
+    pub owner_by: Option<SwitchKind>,
     pub log: LogPosition,
     pub configuration: Configuration,
 }

@@ -2,7 +2,7 @@
 
 use super::harness::{A, B, Trio};
 use crate::session::Command;
-use crate::types::MirroringState;
+use crate::types::{MirroringState, PartnerRole};
 
 const PM: usize = 0;
 const MW: usize = 2;
@@ -97,4 +97,33 @@ fn a_start_of_an_older_resume_changes_nothing() {
     assert!(trio.restore_to_full());
     trio.calm();
     trio.assert_healthy();
+}
+
+/// SUSPEND on the new principal while the old one is away does not make its failover a forced service: what the old one
+/// holds beyond it is still to be rolled back.
+#[test]
+fn an_old_principal_says_how_its_role_was_taken_though_the_session_was_suspended_since() {
+    let mut trio = Trio::started(true);
+    trio.crash(A, 0);
+    trio.drain();
+    assert_eq!(trio.partner(B).role(), PartnerRole::Principal);
+    trio.command(B, Command::Suspend);
+    trio.drain();
+    assert_eq!(trio.sides[B].done, [Ok(())]);
+    trio.restart(A);
+    trio.connect(PM);
+    trio.drain();
+    assert_eq!(trio.partner(A).role(), PartnerRole::Mirror);
+    assert_eq!(trio.partner(A).state(), Some(MirroringState::Suspended));
+    let why: Vec<&String> = trio.sides[A]
+        .logged
+        .iter()
+        .filter(|l| l.number == 1480)
+        .map(|l| &l.text)
+        .collect();
+    assert!(
+        why.last().is_some_and(|text| text.contains("Automatic Failover")),
+        "{why:?}"
+    );
+    assert!(trio.partner(A).record().reverting);
 }

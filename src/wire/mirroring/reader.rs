@@ -6,6 +6,7 @@ use super::{
 };
 use crate::types::{
     DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, STEPS_MAX, Safety, ServerAddress,
+    SwitchKind,
 };
 use crate::wire::compression;
 use crate::wire::pages::PageMessage;
@@ -142,6 +143,7 @@ impl<'a> Reader<'a> {
             takeover_pending: Some(self.u32()?).filter(|_| pending),
             takeover_forced: self.flag()?,
             failover_pending: self.flag()?,
+            owner_by: self.switch()?,
             log: self.log()?,
             configuration: self.configuration()?,
         })
@@ -221,6 +223,19 @@ impl<'a> Reader<'a> {
             state: self.u8()?,
             severity: self.u8()?,
         }))
+    }
+
+    fn switch(&mut self) -> Result<Option<SwitchKind>, MessageError> {
+        match self.u8()? {
+            0 => Ok(None),
+            1 => Ok(Some(SwitchKind::Automatic)),
+            2 => Ok(Some(SwitchKind::Manual)),
+            3 => Ok(Some(SwitchKind::Forced)),
+            value => Err(MessageError::Unknown {
+                what: "switch of roles",
+                value,
+            }),
+        }
     }
 
     fn denial(&mut self) -> Result<Denial, MessageError> {

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, Safety, ServerAddress};
+use crate::types::{
+    DatabaseName, Guid, Lsn, PartnerRole, PathStep, RecoveryPath, Safety, ServerAddress, SwitchKind,
+};
 use crate::wire::pages::PageMessage;
 
 fn lsn() -> impl Strategy<Value = Lsn> {
@@ -77,10 +79,13 @@ fn hello() -> impl Strategy<Value = Hello> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let reply_to = prop::option::of(any::<u64>());
     let pending = prop::option::of(any::<u32>());
-    (reply_to, role(), text(), flags, pending, log(), configuration()).prop_map(
+    const KINDS: [SwitchKind; 3] = [SwitchKind::Automatic, SwitchKind::Manual, SwitchKind::Forced];
+    let owner_by = prop::option::of(prop::sample::select(&KINDS[..]));
+    let role = (role(), owner_by);
+    (reply_to, role, text(), flags, pending, log(), configuration()).prop_map(
         |(
             reply_to,
-            role,
+            (role, owner_by),
             name,
             (synchronized, failover_pending, takeover_forced),
             takeover_pending,
@@ -94,6 +99,7 @@ fn hello() -> impl Strategy<Value = Hello> {
             takeover_pending,
             takeover_forced,
             failover_pending,
+            owner_by,
             log,
             configuration,
         },

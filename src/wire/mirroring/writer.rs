@@ -4,7 +4,7 @@ use super::{
     BLOCK_FRAME_BYTES_MAX, Body, Configuration, Denial, EPOCHS_MAX, Hello, LogPosition, MessageError,
     TEXT_BYTES_MAX, WitnessAttach, kind, limit,
 };
-use crate::types::{Lsn, PartnerRole, RecoveryPath, STEPS_MAX, Safety};
+use crate::types::{Lsn, PartnerRole, RecoveryPath, STEPS_MAX, Safety, SwitchKind};
 use crate::wire::compression::{self, Packed};
 
 #[derive(Default)]
@@ -161,6 +161,12 @@ impl Writer {
         self.u32(hello.takeover_pending.unwrap_or(0));
         self.flag(hello.takeover_forced);
         self.flag(hello.failover_pending);
+        self.u8(match hello.owner_by {
+            None => 0,
+            Some(SwitchKind::Automatic) => 1,
+            Some(SwitchKind::Manual) => 2,
+            Some(SwitchKind::Forced) => 3,
+        });
         self.log(&hello.log)?;
         self.configuration(&hello.configuration)
     }

@@ -1,7 +1,7 @@
 //! The databases of an instance, and when the first of their sessions wants to be woken.
 //!
-//! Most inputs are pings, and touch no database: with many of them, asking each when it wants to be woken would be most of
-//! the work of a ping. So they are asked again only after somebody had hold of one.
+//! Most inputs are pings, and touch no database: with many of them, asking each when it wants to be woken is more work
+//! than the rest of what the instance does for a ping. So they are asked again only after somebody had hold of one.
 
 use std::collections::BTreeMap;
 use std::ops::Deref;

@@ -280,11 +280,11 @@ mod tests {
             for block in &blocks {
                 prop_assert_eq!(&LogBlock::decode(block.encode()).unwrap(), block);
                 let records = block.records();
-                let backups = records.iter().filter_map(|record| match record {
+                let backup = records.iter().rev().find_map(|record| match record {
                     LogRecord::Backup(point) => Some(*point),
                     _ => None,
                 });
-                prop_assert_eq!(block.backup(), backups.last());
+                prop_assert_eq!(block.backup(), backup);
                 let again = LogBlock::new(block.start(), block.role_sequence(), records.clone());
                 prop_assert_eq!(&again.unwrap(), block);
             }

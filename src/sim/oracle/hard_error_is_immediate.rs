@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::scene::{Patience, Scene};
+use super::scene::{Patience, Scene, Shown};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
@@ -35,12 +35,11 @@ impl HardErrorIsImmediate {
         }
     }
 
-    fn is_unnoticed(&self, who: &InstanceName, database: &DatabaseName) -> bool {
+    fn is_unnoticed(&self, who: &InstanceName, database: &DatabaseName, shown: &Shown) -> bool {
         let connected = [MirroringState::Synchronizing, MirroringState::Synchronized];
-        let state = self.scene.shown(who, database).and_then(|shown| shown.state);
-        let partner = self.scene.sessions.partner(who, database);
-        state.is_some_and(|state| connected.contains(&state))
-            && partner.is_some_and(|partner| self.scene.has_lost(database, who, partner))
+        let partner = || self.scene.sessions.partner(who, database);
+        shown.state.is_some_and(|state| connected.contains(&state))
+            && partner().is_some_and(|partner| self.scene.has_lost(database, who, partner))
     }
 }
 
@@ -58,7 +57,7 @@ impl Oracle for HardErrorIsImmediate {
         let unnoticed: Vec<_> = self
             .scene
             .copies()
-            .filter(|(who, database, _)| self.is_unnoticed(who, database))
+            .filter(|(who, database, shown)| self.is_unnoticed(who, database, shown))
             .map(|(who, database, _)| (who.clone(), database.clone()))
             .collect();
         self.unnoticed.hold(unnoticed, stamped.at);

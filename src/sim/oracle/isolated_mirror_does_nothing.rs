@@ -29,10 +29,12 @@ impl IsolatedMirrorDoesNothing {
     fn look(&mut self, at: Timestamp) {
         let scene = &self.scene;
         let alone = scene.copies().filter(|(who, database, shown)| {
+            if shown.role != Some(PartnerRole::Mirror) {
+                return false;
+            }
             let partner = scene.sessions.partner(who, database);
-            let others = partner.into_iter().chain(scene.witness(who, database));
-            let mut connected = others.filter(|other| scene.is_connected(database, who, other));
-            shown.role == Some(PartnerRole::Mirror) && connected.next().is_none()
+            let mut others = partner.into_iter().chain(scene.witness(who, database));
+            !others.any(|other| scene.is_connected(database, who, other))
         });
         let mut before = std::mem::take(&mut self.alone);
         for (who, database, _) in alone {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::history::session_event;
-use super::scene::{Patience, Scene};
+use super::scene::{Patience, Scene, Shown};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
@@ -42,14 +42,12 @@ impl NoWitnessNoQuorumRule {
         }
     }
 
-    fn should_serve(&self, who: &InstanceName, database: &DatabaseName) -> bool {
-        let Some(shown) = self.scene.shown(who, database) else {
-            return false;
+    fn should_serve(&self, who: &InstanceName, database: &DatabaseName, shown: &Shown) -> bool {
+        let superseded = || {
+            let partner = self.scene.sessions.partner(who, database);
+            let other = partner.and_then(|partner| self.scene.shown(partner, database));
+            other.is_some_and(|other| other.role_sequence > shown.role_sequence)
         };
-        let partner = self.scene.sessions.partner(who, database);
-        let superseded = partner
-            .and_then(|partner| self.scene.shown(partner, database))
-            .is_some_and(|other| other.role_sequence > shown.role_sequence);
         shown.role == Some(PartnerRole::Principal)
             && !shown.has_witness
             && !shown.serving
@@ -57,7 +55,7 @@ impl NoWitnessNoQuorumRule {
             && self.scene.can_use(who, database)
             // What began as a manual failover only the partner can end.
             && !shown.failing_over
-            && !superseded
+            && !superseded()
     }
 }
 
@@ -87,7 +85,7 @@ impl Oracle for NoWitnessNoQuorumRule {
         let idle: Vec<_> = self
             .scene
             .copies()
-            .filter(|(who, database, _)| self.should_serve(who, database))
+            .filter(|(who, database, shown)| self.should_serve(who, database, shown))
             .map(|(who, database, _)| (who.clone(), database.clone()))
             .collect();
         self.idle.hold(idle, stamped.at);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::history::session_event;
-use super::scene::{Patience, Scene};
+use super::scene::{Patience, Scene, Shown};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, Guid, InstanceName, PartnerRole, SessionEvent, Stamped, Timestamp};
@@ -45,30 +45,21 @@ impl QuorumKeepsServing {
         }
     }
 
-    fn should_serve(&self, who: &InstanceName, database: &DatabaseName) -> bool {
-        let Some((session, shown)) = self
-            .scene
-            .sessions
-            .session(who, database)
-            .zip(self.scene.shown(who, database))
-        else {
-            return false;
+    fn should_serve(&self, who: &InstanceName, database: &DatabaseName, shown: &Shown) -> bool {
+        let superseded = || {
+            let partner = self.scene.sessions.partner(who, database);
+            let other = partner.and_then(|partner| self.scene.shown(partner, database));
+            other.is_some_and(|other| other.role_sequence > shown.role_sequence)
         };
-        let partner = self.scene.sessions.partner(who, database);
-        let superseded = partner.is_some_and(|partner| {
-            self.scene
-                .shown(partner, database)
-                .is_some_and(|other| other.role_sequence > shown.role_sequence)
-        });
-        let recorded = self.owners.get(&session);
+        let recorded = || self.owners.get(&self.scene.sessions.session(who, database)?);
         shown.role == Some(PartnerRole::Principal)
             && shown.has_witness
             && shown.state.is_some()
             && !shown.failing_over
             && self.scene.can_use(who, database)
             && !shown.serving
-            && !superseded
-            && recorded.is_some_and(|owner| owner.eq_ignore_ascii_case(who.as_str()))
+            && !superseded()
+            && recorded().is_some_and(|owner| owner.eq_ignore_ascii_case(who.as_str()))
             && self.scene.in_quorum(who, database)
     }
 }
@@ -90,7 +81,7 @@ impl Oracle for QuorumKeepsServing {
         let idle: Vec<_> = self
             .scene
             .copies()
-            .filter(|(who, database, _)| self.should_serve(who, database))
+            .filter(|(who, database, shown)| self.should_serve(who, database, shown))
             .map(|(who, database, _)| (who.clone(), database.clone()))
             .collect();
         self.idle.hold(idle, stamped.at);

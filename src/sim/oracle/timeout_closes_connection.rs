@@ -3,7 +3,7 @@
 //! One-way loss included: who hears nothing closes, and the other learns of it through the close or by its own time-out.
 //! Source: documented, *Possible Failures During Database Mirroring*.
 
-use super::scene::{PING, Patience, SLACK, Scene};
+use super::scene::{PING, Patience, SLACK, Scene, Shown};
 use super::shared_scene::SharedScene;
 use super::{End, Oracle, Violation};
 use crate::types::{DatabaseName, InstanceName, MirroringState, Stamped, Timestamp};
@@ -31,12 +31,14 @@ impl TimeoutClosesConnection {
         }
     }
 
-    fn believes(&self, who: &InstanceName, database: &DatabaseName) -> bool {
-        let state = |who| self.scene.shown(who, database).and_then(|shown| shown.state);
+    fn believes(&self, who: &InstanceName, database: &DatabaseName, shown: &Shown) -> bool {
         let connected = [MirroringState::Synchronizing, MirroringState::Synchronized];
-        let partner = self.scene.sessions.partner(who, database);
-        state(who).is_some_and(|state| connected.contains(&state))
-            && partner.and_then(state) == Some(MirroringState::Disconnected)
+        let other = || {
+            let partner = self.scene.sessions.partner(who, database)?;
+            self.scene.shown(partner, database)?.state
+        };
+        shown.state.is_some_and(|state| connected.contains(&state))
+            && other() == Some(MirroringState::Disconnected)
     }
 }
 
@@ -54,7 +56,7 @@ impl Oracle for TimeoutClosesConnection {
         let believers: Vec<_> = self
             .scene
             .copies()
-            .filter(|(who, database, _)| self.believes(who, database))
+            .filter(|(who, database, shown)| self.believes(who, database, shown))
             .map(|(who, database, _)| (who.clone(), database.clone()))
             .collect();
         self.believers.hold(believers, stamped.at);

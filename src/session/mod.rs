@@ -73,6 +73,7 @@ mod introduction;
 mod mirror;
 mod partner;
 mod principal;
+mod questions;
 pub mod quorum;
 mod record;
 mod redo_queue;

@@ -3,7 +3,7 @@
 //! Partners are connected by two connections, one initiated by each; one alone carries no session. Not while the role is on
 //! its way to somebody else, nor in the moments a greeting takes, nor while processes are stopped or disks and lines are
 //! slow. One that loses the mirror in a manual failover cannot know whether it has become the principal, and the witness has
-//! no part in it, so it waits for the mirror (S6). Source: documented, *Quorum: How a Witness Affects Database
+//! no part in it, so it waits for the mirror (S6). A witness that has dropped the session is none. Source: documented, *Quorum: How a Witness Affects Database
 //! Availability*.
 
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ const BOUND: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct QuorumKeepsServing {
     scene: SharedScene,
-    /// Whom each witness has on record.
-    owners: BTreeMap<Guid, String>,
+    /// The witness of each session, and whom it has on record.
+    owners: BTreeMap<Guid, (InstanceName, String)>,
     idle: Patience<(InstanceName, DatabaseName)>,
 }
 
@@ -59,7 +59,7 @@ impl QuorumKeepsServing {
             && self.scene.can_use(who, database)
             && !shown.serving
             && !superseded()
-            && recorded().is_some_and(|owner| owner.eq_ignore_ascii_case(who.as_str()))
+            && recorded().is_some_and(|(_, owner)| owner.eq_ignore_ascii_case(who.as_str()))
             && self.scene.in_quorum(who, database)
     }
 }
@@ -75,8 +75,15 @@ impl Oracle for QuorumKeepsServing {
         }
         self.judge(stamped.at, out);
         self.scene.observe(stamped);
-        if let Some((_, SessionEvent::WitnessRecord { session, owner, .. })) = session_event(stamped) {
-            self.owners.insert(*session, owner.clone());
+        match session_event(stamped) {
+            Some((witness, SessionEvent::WitnessRecord { session, owner, .. })) => {
+                self.owners.insert(*session, (witness.clone(), owner.clone()));
+            }
+            Some((who, SessionEvent::Removed { session, .. })) => {
+                self.owners
+                    .retain(|of, (witness, _)| of != session || witness != who);
+            }
+            _ => {}
         }
         let idle: Vec<_> = self
             .scene
@@ -151,6 +158,21 @@ mod tests {
         events.push(joined(31, "alpha", connection("alpha", "beta"), "beta"));
         events.push(world_step(60, "later"));
         assert_red::<QuorumKeepsServing>(&events, NAME);
+    }
+
+    #[test]
+    fn a_witness_whose_part_in_the_session_ended_gives_no_quorum() {
+        let stopped_after_removal_on = |who: &str| {
+            let (database, session) = (db(), guid());
+            let mut events = trio();
+            events.extend(parted(5, "alpha", "beta"));
+            events.push(on(6, who, SessionEvent::Removed { database, session }));
+            events.push(on(7, "alpha", serving(false, 1)));
+            events.push(world_step(30, "later"));
+            events
+        };
+        assert_quiet::<QuorumKeepsServing>(&stopped_after_removal_on("gamma"));
+        assert_red::<QuorumKeepsServing>(&stopped_after_removal_on("beta"), NAME);
     }
 
     #[test]

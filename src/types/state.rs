@@ -191,3 +191,72 @@ impl EncryptionInUse {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Source: documented, *sys.database_mirroring*, *sys.dm_db_mirroring_connections*.
+    #[test]
+    fn each_code_has_its_text_as_the_views_pages_say() {
+        let states = [
+            MirroringState::Suspended,
+            MirroringState::Disconnected,
+            MirroringState::Synchronizing,
+            MirroringState::PendingFailover,
+            MirroringState::Synchronized,
+        ];
+        assert_eq!(
+            states.map(|s| (s.code(), s.desc())),
+            [
+                (0, "SUSPENDED"),
+                (1, "DISCONNECTED"),
+                (2, "SYNCHRONIZING"),
+                (3, "PENDING_FAILOVER"),
+                (4, "SYNCHRONIZED"),
+            ]
+        );
+        assert_eq!(
+            [PartnerRole::Principal, PartnerRole::Mirror].map(|r| (r.code(), r.desc())),
+            [(1, "PRINCIPAL"), (2, "MIRROR")]
+        );
+        assert_eq!(
+            [Safety::Off, Safety::Full].map(|s| (s.code(), s.desc())),
+            [(1, "OFF"), (2, "FULL")]
+        );
+        assert_eq!(
+            [LinkState::Unknown, LinkState::Connected, LinkState::Disconnected].map(|l| (l.code(), l.desc())),
+            [(0, "UNKNOWN"), (1, "CONNECTED"), (2, "DISCONNECTED")]
+        );
+        assert_eq!(
+            [EncryptionInUse::None, EncryptionInUse::Rc4, EncryptionInUse::Aes].map(|e| (e.code(), e.desc())),
+            [(0, "NONE"), (1, "RC4"), (2, "AES")]
+        );
+    }
+
+    /// Source: documented, *Database Mirroring State Change Event Class*; 13 third-party.
+    #[test]
+    fn each_id_of_a_state_change_has_its_name() {
+        let names: Vec<&str> = (0..=14).map(state_change_name).collect();
+        assert_eq!(
+            names,
+            [
+                "Null Notification",
+                "Synchronized Principal with Witness",
+                "Synchronized Principal without Witness",
+                "Synchronized Mirror with Witness",
+                "Synchronized Mirror without Witness",
+                "Connection with Principal Lost",
+                "Connection with Mirror Lost",
+                "Manual Failover",
+                "Automatic Failover",
+                "Mirroring Suspended",
+                "No Quorum",
+                "Synchronizing Mirror",
+                "Principal Running Exposed",
+                "Synchronizing Principal",
+                "unknown",
+            ]
+        );
+    }
+}

@@ -180,6 +180,22 @@ impl Watched {
         }
     }
 
+    /// When the principal's log ended where its mirror's does in `row`, as far as older rows tell.
+    fn time_behind(&self, row: &Status) -> Option<WallTime> {
+        let caught_up = row.failover_lsn >= row.end;
+        let before = || self.rows.iter().rev().find(|r| r.end <= row.failover_lsn);
+        let at = if caught_up { Some(row) } else { before() };
+        at.filter(|_| row.role == PartnerRole::Principal)
+            .map(|r| r.local_time)
+    }
+
+    /// For how long there has been log that the mirror lacks in `row`, in minutes.
+    fn unsent_minutes(&self, row: &Status) -> Option<i64> {
+        let oldest = self.rows.iter().find(|r| r.end > row.failover_lsn)?;
+        (row.role == PartnerRole::Principal)
+            .then(|| (row.local_time.unix_secs() - oldest.local_time.unix_secs()) / 60)
+    }
+
     /// The values of `row` that are above a threshold in force.
     fn exceeded(&self, row: &Status, unsent_minutes: Option<i64>) -> Vec<(&'static Message, i64, i64)> {
         let metrics = [
@@ -242,24 +258,9 @@ impl Instance {
         }
         let reading = read(database, session, now.at);
         let mut row = status(database, session, watched.last, reading, now.wall);
-        let both = row.failover_lsn;
-        let is_principal = row.role == PartnerRole::Principal;
-        row.time_behind = match is_principal {
-            true if both >= row.end => Some(now.wall),
-            true => watched
-                .rows
-                .iter()
-                .rev()
-                .find(|r| r.end <= both)
-                .map(|r| r.local_time),
-            false => None,
-        };
-        let oldest_unsent = watched.rows.iter().find(|r| r.end > both).map(|r| r.local_time);
-        let unsent_minutes = oldest_unsent
-            .filter(|_| is_principal)
-            .map(|since| (now.wall.unix_secs() - since.unix_secs()) / 60);
+        row.time_behind = watched.time_behind(&row);
         watched.last = Some(reading);
-        let exceeded = watched.exceeded(&row, unsent_minutes);
+        let exceeded = watched.exceeded(&row, watched.unsent_minutes(&row));
         watched.add(row);
         exceeded
             .into_iter()
@@ -385,6 +386,53 @@ mod tests {
         }
         let kept: Vec<i64> = watched.rows.iter().map(|r| r.local_time.unix_secs()).collect();
         assert_eq!(kept, [1_800, 3_600, 3_601]);
+    }
+
+    #[test]
+    fn rows_are_kept_for_a_week_by_default() {
+        let hour = 3_600;
+        let mut watched = Watched::default();
+        for hours in [0, 1, 24, 7 * 24, 7 * 24 + 1] {
+            watched.add(row(hours * hour));
+        }
+        let kept: Vec<i64> = watched
+            .rows
+            .iter()
+            .map(|r| r.local_time.unix_secs() / hour)
+            .collect();
+        assert_eq!(kept, [1, 24, 7 * 24, 7 * 24 + 1]);
+    }
+
+    #[test]
+    fn how_far_the_mirror_is_behind_is_when_the_log_ended_where_the_mirrors_does() {
+        let at = |secs: i64, end: u64, both: u64| Status {
+            end: Lsn::new(end),
+            failover_lsn: Lsn::new(both),
+            ..row(secs)
+        };
+        let mut watched = Watched::default();
+        let tells = |watched: &Watched, row: &Status| {
+            let behind = watched.time_behind(row).map(WallTime::unix_secs);
+            (behind, watched.unsent_minutes(row))
+        };
+        assert_eq!(
+            tells(&watched, &at(60, 10, 5)),
+            (None, None),
+            "nothing to compare with"
+        );
+        for (secs, end) in [(60, 10), (120, 20), (180, 30)] {
+            watched.add(at(secs, end, end));
+        }
+        assert_eq!(tells(&watched, &at(240, 40, 40)), (Some(240), None), "caught up");
+        assert_eq!(tells(&watched, &at(240, 40, 30)), (Some(180), None));
+        assert_eq!(tells(&watched, &at(240, 40, 29)), (Some(120), Some(1)));
+        assert_eq!(tells(&watched, &at(241, 40, 10)), (Some(60), Some(2)));
+        assert_eq!(tells(&watched, &at(240, 40, 9)), (None, Some(3)));
+        let mirror = Status {
+            role: PartnerRole::Mirror,
+            ..at(240, 40, 9)
+        };
+        assert_eq!(tells(&watched, &mirror), (None, None));
     }
 
     #[test]

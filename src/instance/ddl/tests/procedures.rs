@@ -112,6 +112,7 @@ fn wrong_calls_are_told_apart() {
         (0, "EXEC msdb..sp_dbmmonitorresults Sales", 1416),
         (0, "EXEC msdb..sp_dbmmonitorresults Sales, 10", 40518),
         (0, "EXEC msdb..sp_dbmmonitoraddmonitoring 121", 40518),
+        (0, "EXEC msdb..sp_dbmmonitoraddmonitoring 0", 40518),
         (0, "EXEC msdb..sp_dbmmonitorchangemonitoring 1, 5", 40521),
         (0, "EXEC msdb..sp_dbmmonitorchangemonitoring 2, 5", 40518),
         (0, "EXEC msdb..sp_dbmmonitordropmonitoring", 40521),

@@ -128,3 +128,21 @@ fn a_page_that_still_waits_at_the_next_start_is_the_same_damage() {
     found_again(&mut instance, 3);
     assert_eq!(noted(&instance), [(3, 2, 1), (5, 2, 1)]);
 }
+
+/// Source: documented, *Automatic Page Repair*.
+#[test]
+fn of_the_attempts_to_repair_a_page_the_last_hundred_are_kept() {
+    let (mut instance, name) = instance();
+    let mut attempt = |page, status| {
+        let damaged = damaged("New", page, PageError::Checksum);
+        instance.note_repair(&name, &damaged.key, &damaged, status);
+    };
+    (1..=102).for_each(|page| attempt(page, RepairStatus::Queued));
+    attempt(3, RepairStatus::Failed);
+    let repairs = &instance.databases["sales"].pages.repairs;
+    let kept: Vec<(u32, i64)> = repairs.iter().map(|r| (r.page, r.status as i64)).collect();
+    let expected: Vec<(u32, i64)> = (3..=102)
+        .map(|page| (page, if page == 3 { 6 } else { 2 }))
+        .collect();
+    assert_eq!(kept, expected);
+}

@@ -11,6 +11,7 @@ mod moves;
 mod outcomes;
 mod pages;
 mod redo_queue;
+mod reverting;
 mod schedule;
 mod suspension;
 mod transitions;

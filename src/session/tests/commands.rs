@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::harness::{A, B, Trio, W, address};
 use crate::session::Command;
-use crate::types::{PartnerRole, Safety};
+use crate::types::{MirroringState, PartnerRole, Safety};
 
 const PM: usize = 0;
 const PW: usize = 1;
@@ -17,9 +17,18 @@ const MW: usize = 2;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Full,
+    /// SAFETY FULL, and the mirror lacks log: SYNCHRONIZING.
+    Behind,
     Off,
     Suspended,
 }
+
+const MODES: [(Mode, &str); 4] = [
+    (Mode::Full, "FULL"),
+    (Mode::Behind, "FULL, SYNCHRONIZING"),
+    (Mode::Off, "OFF"),
+    (Mode::Suspended, "FULL, SUSPENDED"),
+];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WitnessIs {
@@ -37,7 +46,7 @@ struct Situation {
 
 fn situations() -> Vec<Situation> {
     let mut all = Vec::new();
-    for mode in [Mode::Full, Mode::Off, Mode::Suspended] {
+    for (mode, _) in MODES {
         for partners_connected in [true, false] {
             for witness in [WitnessIs::NotSet, WitnessIs::Connected, WitnessIs::Lost] {
                 all.push(Situation {
@@ -83,6 +92,7 @@ fn set_up(situation: Situation) -> Trio {
     let mut trio = Trio::started(situation.witness != WitnessIs::NotSet);
     match situation.mode {
         Mode::Full => {}
+        Mode::Behind => fall_behind(&mut trio),
         Mode::Off => trio.command(A, Command::Safety { safety: Safety::Off }),
         Mode::Suspended => trio.command(A, Command::Suspend),
     }
@@ -94,9 +104,25 @@ fn set_up(situation: Situation) -> Trio {
     trio.drain();
     if !situation.partners_connected {
         trio.cut(PM, 0);
+        // A mirror that is alone hardens what it has.
+        trio.sides[B].hardening_held = false;
     }
     settle(&mut trio, situation);
     trio
+}
+
+/// The principal commits while it is alone; from then on the mirror gets the log and hardens none of it.
+fn fall_behind(trio: &mut Trio) {
+    trio.cut(PM, 0);
+    trio.drain();
+    trio.append(A);
+    trio.drain();
+    trio.sides[B].hardening_held = true;
+    trio.connect(PM);
+    trio.drain();
+    for of in [A, B] {
+        assert_eq!(trio.partner(of).state(), Some(MirroringState::Synchronizing));
+    }
 }
 
 /// Lets time pass; of the links only those to the witness are made again, if they are to be.
@@ -182,27 +208,22 @@ fn run(command: &Command, of: usize, situation: Situation) -> String {
 #[test]
 fn the_command_table() {
     let mut table = String::new();
-    for (text, command) in commands() {
+    for (name, command) in commands() {
         for (of, place) in [(A, "principal"), (B, "mirror")] {
-            writeln!(table, "{text} on the {place}").unwrap();
-            for mode in [Mode::Full, Mode::Off, Mode::Suspended] {
+            writeln!(table, "{name} on the {place}").unwrap();
+            for (mode, text) in MODES {
                 for partners_connected in [true, false] {
                     let here = situations()
                         .into_iter()
                         .filter(|s| s.mode == mode && s.partners_connected == partners_connected);
                     let cells: Vec<String> = here.map(|s| run(&command, of, s)).collect();
-                    let mode = match mode {
-                        Mode::Full => "FULL",
-                        Mode::Off => "OFF",
-                        Mode::Suspended => "FULL, SUSPENDED",
-                    };
                     let link = if partners_connected {
                         "connected"
                     } else {
                         "partner lost"
                     };
                     if cells.iter().all(|cell| *cell == cells[0]) {
-                        writeln!(table, "    {mode}, {link}: {}", cells[0]).unwrap();
+                        writeln!(table, "    {text}, {link}: {}", cells[0]).unwrap();
                         continue;
                     }
                     for (cell, witness) in
@@ -210,7 +231,7 @@ fn the_command_table() {
                             .iter()
                             .zip(["no witness", "witness connected", "witness lost"])
                     {
-                        writeln!(table, "    {mode}, {link}, {witness}: {cell}").unwrap();
+                        writeln!(table, "    {text}, {link}, {witness}: {cell}").unwrap();
                     }
                 }
             }

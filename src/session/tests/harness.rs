@@ -83,6 +83,8 @@ pub struct Side {
     tasks: VecDeque<Task>,
     /// Its redo stands still; everything else of its disk goes on.
     pub redo_held: bool,
+    /// No log is hardened there; everything else of its disk goes on.
+    pub hardening_held: bool,
     disk: Vec<LogBlock>,
     disk_start: Lsn,
     disk_record: Option<PartnerRecord>,
@@ -160,6 +162,7 @@ impl Trio {
                 log: Log::new(Lsn::new(100)),
                 tasks: VecDeque::new(),
                 redo_held: false,
+                hardening_held: false,
                 disk: Vec::new(),
                 disk_start: Lsn::new(100),
                 disk_record,
@@ -261,7 +264,11 @@ impl Trio {
             return true;
         }
         let side = &mut self.sides[of];
-        let held = |task: &Task| side.redo_held && matches!(task, Task::Redo(_));
+        let held = |task: &Task| match task {
+            Task::Redo(_) => side.redo_held,
+            Task::Harden(_) => side.hardening_held,
+            _ => false,
+        };
         let Some(next) = side.tasks.iter().position(|task| !held(task)) else {
             return false;
         };

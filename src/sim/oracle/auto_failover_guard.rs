@@ -1,7 +1,8 @@
 //! An automatic failover happens only with SAFETY FULL, a witness that agreed, and a mirror that was SYNCHRONIZED when it
 //! lost the principal.
 //!
-//! The mirror's own flags are not enough: the witness's verdict and the states the mirror showed must bear them out.
+//! The mirror's own flags are not enough: the witness's verdict, the connections between the two and the states the mirror
+//! showed must bear them out.
 //! Source: documented, *Database Mirroring Operating Modes*, *Role Switching*, *Database Mirroring Witness*.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,28 +21,46 @@ pub(super) struct AutoFailoverGuard {
     scene: SharedScene,
     /// The state each copy showed before it was DISCONNECTED, or shows now.
     last_connected: BTreeMap<(InstanceName, DatabaseName), MirroringState>,
-    granted: BTreeSet<(DatabaseName, RoleSequence)>,
+    /// What the witness granted, and who was connected to it at that time: the connection may be lost before the redo ends.
+    granted: BTreeMap<(DatabaseName, RoleSequence), BTreeSet<InstanceName>>,
 }
 
 impl AutoFailoverGuard {
+    /// The copies of the database that have a connection to the witness, as far as open connections say.
+    fn connected_to(&self, witness: &InstanceName, database: &DatabaseName) -> BTreeSet<InstanceName> {
+        let copies = self.scene.copies().filter(|(_, of, _)| *of == database);
+        let connected = copies.filter(|(who, ..)| self.scene.is_connected(database, who, witness));
+        connected.map(|(who, ..)| who.clone()).collect()
+    }
+
+    /// Whether the mirror has a connection to the witness, or had one when it was granted this.
+    fn has_witness(&self, who: &InstanceName, database: &DatabaseName, role_sequence: RoleSequence) -> bool {
+        let witness = self.scene.witness(who, database);
+        let now = witness.is_some_and(|witness| self.scene.is_connected(database, who, witness));
+        let granted = self.granted.get(&(database.clone(), role_sequence));
+        now || granted.is_some_and(|then| then.contains(who))
+    }
+
     fn missing(
         &self,
         who: &InstanceName,
         database: &DatabaseName,
         role_sequence: RoleSequence,
-        flags: [bool; 3],
+        flags: [bool; 2],
     ) -> Option<&'static str> {
-        let [safety_full, was_synchronized, witness_connected] = flags;
+        let [safety_full, was_synchronized] = flags;
         let shown = self.last_connected.get(&(who.clone(), database.clone()));
         match () {
             () if !safety_full || !self.scene.sessions.is_safety_full(database) => {
                 Some("without SAFETY FULL")
             }
-            () if !witness_connected => Some("without a connection to the witness"),
+            () if !self.has_witness(who, database, role_sequence) => {
+                Some("without a connection to the witness")
+            }
             () if !was_synchronized || shown != Some(&MirroringState::Synchronized) => {
                 Some("though it was not SYNCHRONIZED when it lost the principal")
             }
-            () if !self.granted.contains(&(database.clone(), role_sequence)) => {
+            () if !self.granted.contains_key(&(database.clone(), role_sequence)) => {
                 Some("without the witness having granted that role sequence")
             }
             () => None,
@@ -69,7 +88,9 @@ impl Oracle for AutoFailoverGuard {
                 role_sequence,
                 ..
             } => {
-                self.granted.insert((database.clone(), *role_sequence));
+                let connected = self.connected_to(who, database);
+                let granted = self.granted.entry((database.clone(), *role_sequence));
+                granted.or_default().extend(connected);
             }
             SessionEvent::Takeover {
                 database,
@@ -77,10 +98,9 @@ impl Oracle for AutoFailoverGuard {
                 role_sequence,
                 safety_full,
                 was_synchronized,
-                witness_connected,
                 ..
             } => {
-                let flags = [*safety_full, *was_synchronized, *witness_connected];
+                let flags = [*safety_full, *was_synchronized];
                 if let Some(missing) = self.missing(who, database, *role_sequence, flags) {
                     out.push(Violation {
                         oracle: NAME,
@@ -116,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_granted_failover_of_a_synchronized_mirror_is_right() {
-        let mut events = pair();
+        let mut events = trio();
         events.extend([
             on(1, "beta", mirror(MirroringState::Synchronized)),
             on(2, "beta", mirror(MirroringState::Disconnected)),
@@ -128,7 +148,7 @@ mod tests {
 
     #[test]
     fn forced_service_needs_none_of_it() {
-        let mut events = pair();
+        let mut events = trio();
         events.extend([
             on(1, "beta", mirror(MirroringState::Synchronizing)),
             on(2, "beta", mirror(MirroringState::Disconnected)),
@@ -139,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_mirror_that_was_synchronizing_may_not() {
-        let mut events = pair();
+        let mut events = trio();
         events.extend([
             on(1, "beta", mirror(MirroringState::Synchronized)),
             on(1, "beta", mirror(MirroringState::Synchronizing)),
@@ -152,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_mirror_the_witness_refused_may_not() {
-        let mut events = pair();
+        let mut events = trio();
         events.extend([
             on(1, "beta", mirror(MirroringState::Synchronized)),
             on(3, "gamma", verdict(false)),
@@ -162,9 +182,27 @@ mod tests {
     }
 
     #[test]
+    fn a_mirror_without_a_connection_to_the_witness_may_not_whatever_it_says() {
+        let history = |lost_at| {
+            let mut events = trio();
+            events.extend([
+                on(2, "beta", mirror(MirroringState::Disconnected)),
+                on(3, "gamma", verdict(true)),
+                on(5, "beta", takeover(SwitchKind::Automatic, 2)),
+            ]);
+            events.extend(parted(lost_at, "beta", "gamma"));
+            events.sort_by_key(|event| event.at);
+            events
+        };
+        assert_red::<AutoFailoverGuard>(&history(2), NAME);
+        // The answer was there, and the redo took its time.
+        assert_quiet::<AutoFailoverGuard>(&history(4));
+    }
+
+    #[test]
     fn safety_off_never_fails_over_by_itself() {
         let history = |safety| {
-            let mut events = pair();
+            let mut events = trio();
             events.extend([
                 world_step(1, "sql on alpha: ALTER DATABASE [Sales] SET PARTNER SAFETY OFF;"),
                 on(1, "beta", settings(safety, (2, 1), false, 10)),

@@ -491,8 +491,12 @@ impl Partner {
             self.to_witness(Body::Removed, out);
         }
         self.witness_left = self.witness_up && next.is_some();
+        let known = self.witness_confirmed;
         self.forget_witness_link();
         self.emit_witness_set(false, out);
+        if known && self.is_synchronized() {
+            self.set_state(MirroringState::Synchronized, Some(2), out);
+        }
         match next {
             Some(address) => {
                 self.command = None;

@@ -335,8 +335,11 @@ impl Partner {
     /// Introduces this mirror to a witness it has just been given, or forgets one that was taken away.
     fn follow_witness(&mut self, now: Timestamp, out: &mut Outbox) {
         if self.record.witness.is_none() {
-            self.witness_confirmed = false;
+            let known = std::mem::take(&mut self.witness_confirmed);
             self.disarm();
+            if known && self.is_synchronized() {
+                self.set_state(MirroringState::Synchronized, Some(4), out);
+            }
         } else if !self.witness_confirmed {
             self.attach(now, out);
         }

@@ -61,13 +61,13 @@ pub const TRANSITIONS: [Transition; 16] = {
             Some(PendingFailover),
             Disconnected,
             None,
-            "T3: the link was lost during FAILOVER",
+            "T3, S56: the link was lost during FAILOVER",
         ),
         (
             Some(PendingFailover),
             Suspended,
             None,
-            "T11: the mirror was told to SUSPEND before it heard of FAILOVER",
+            "T11, S56: the mirror was told to SUSPEND before it heard of FAILOVER",
         ),
         (
             Some(Synchronized),

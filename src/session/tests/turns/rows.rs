@@ -1,6 +1,6 @@
 //! The rows: where each begins, what happens, and what the reference says of both partners.
 
-use super::super::harness::{A, B, Trio};
+use super::super::harness::{A, B, Trio, W, address};
 use super::{PM, Row, command, cut, row, synchronizing};
 use crate::session::{Command, PartnerInput};
 use crate::types::Safety;
@@ -46,6 +46,25 @@ fn safety_off() -> Trio {
     let mut trio = pair();
     command(&mut trio, A, Command::Safety { safety: Safety::Off });
     trio
+}
+
+fn witness_away(link: usize) -> Trio {
+    let mut trio = trio();
+    cut(&mut trio, &[link]);
+    trio
+}
+
+fn back(trio: &mut Trio, link: usize) {
+    trio.connect(link);
+    trio.drain();
+}
+
+/// Its process dies; once the others have noticed, it starts again and finds nobody yet.
+fn starts_anew(trio: &mut Trio, of: usize) {
+    trio.crash(of, 0);
+    trio.drain();
+    trio.restart(of);
+    trio.drain();
 }
 
 fn taken_over() -> Trio {
@@ -108,6 +127,73 @@ pub(super) fn rows() -> Vec<Row> {
             },
             (p_syncing, p_syncing, &[]),
             (m_syncing, m_syncing, &[]),
+        ),
+        row(
+            "T2'",
+            "SAFETY OFF",
+            pair,
+            |t| command(t, A, Command::Safety { safety: Safety::Off }),
+            (p_synced, p_syncing, &[13]),
+            (m_synced, m_syncing, &[11]),
+        ),
+        row(
+            "T2",
+            "SAFETY FULL",
+            safety_off,
+            |t| command(t, A, Command::Safety { safety: Safety::Full }),
+            (p_syncing, p_synced, &[2]),
+            (m_syncing, m_synced, &[4]),
+        ),
+        row(
+            "event 2",
+            "the principal loses the witness",
+            trio,
+            |t| cut(t, &[PW]),
+            (p_synced, p_synced, &[2]),
+            (m_synced, m_synced, &[]),
+        ),
+        row(
+            "event 1",
+            "the principal finds the witness again",
+            || witness_away(PW),
+            |t| back(t, PW),
+            (p_synced, p_synced, &[1]),
+            (m_synced, m_synced, &[]),
+        ),
+        row(
+            "event 4",
+            "the mirror loses the witness",
+            trio,
+            |t| cut(t, &[MW]),
+            (p_synced, p_synced, &[]),
+            (m_synced, m_synced, &[4]),
+        ),
+        row(
+            "event 3",
+            "the mirror finds the witness again",
+            || witness_away(MW),
+            |t| back(t, MW),
+            (p_synced, p_synced, &[]),
+            (m_synced, m_synced, &[3]),
+        ),
+        row(
+            "events 1 3",
+            "SET WITNESS",
+            pair,
+            |t| {
+                t.command(A, Command::SetWitness { address: address(W) });
+                t.calm();
+            },
+            (p_synced, p_synced, &[1]),
+            (m_synced, m_synced, &[3]),
+        ),
+        row(
+            "events 2 4",
+            "WITNESS OFF",
+            trio,
+            |t| command(t, A, Command::WitnessOff),
+            (p_synced, p_synced, &[2]),
+            (m_synced, m_synced, &[4]),
         ),
         row(
             "T3 T4",
@@ -261,6 +347,29 @@ pub(super) fn rows() -> Vec<Row> {
             (m_synced, m_suspended, &[9]),
         ),
         row(
+            "T12",
+            "the mirror's data file fails while SYNCHRONIZING",
+            || behind(trio()),
+            |t| {
+                t.input(B, PartnerInput::DataFileFailed);
+                t.drain();
+            },
+            (p_syncing, p_suspended, &[9]),
+            (m_syncing, m_suspended, &[9]),
+        ),
+        row(
+            "T12 T13 T2",
+            "a page of the mirror is damaged, and repaired",
+            trio,
+            |t| {
+                t.damage_page(B);
+                t.drain();
+            },
+            (p_synced, p_synced, &[9, 13, 1]),
+            (m_synced, m_synced, &[9, 11, 3]),
+        )
+        .explained("S46"),
+        row(
             "T13 T2",
             "RESUME",
             suspended,
@@ -306,6 +415,53 @@ pub(super) fn rows() -> Vec<Row> {
         )
         .explained("S46"),
         row(
+            "T14",
+            "FAILOVER on the mirror, which refuses it",
+            trio,
+            |t| {
+                t.command(B, Command::Failover);
+                t.drain();
+            },
+            (p_synced, p_synced, &[]),
+            (m_synced, m_synced, &[]),
+        ),
+        row(
+            "T14 T11",
+            "FAILOVER, and SUSPEND on the mirror before it hears of that",
+            trio,
+            |t| {
+                t.command(A, Command::Failover);
+                command(t, B, Command::Suspend);
+            },
+            (p_synced, p_suspended, &[7, 9]),
+            (m_synced, m_suspended, &[9]),
+        )
+        .explained("S57"),
+        row(
+            "T14 T3",
+            "FAILOVER, cut off before the mirror hears of it",
+            pair,
+            |t| {
+                t.command(A, Command::Failover);
+                cut(t, &[PM]);
+            },
+            (p_synced, p_stopped, &[7, 6]),
+            (m_synced, m_lost, &[5]),
+        ),
+        row(
+            "T14 T7 T2",
+            "FAILOVER, cut off, is taken back when the partners meet again",
+            || {
+                let mut t = pair();
+                t.command(A, Command::Failover);
+                cut(&mut t, &[PM]);
+                t
+            },
+            |t| back(t, PM),
+            (p_stopped, p_synced, &[13, 2]),
+            (m_lost, m_synced, &[11, 4]),
+        ),
+        row(
             "T3 T5 T15",
             "the principal is cut off",
             trio,
@@ -343,6 +499,14 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         row(
             "T17",
+            "OFF on the mirror while SUSPENDED",
+            suspended,
+            |t| command(t, B, Command::Off),
+            (p_suspended, "none", &[]),
+            (m_suspended, "none", &[]),
+        ),
+        row(
+            "T17",
             "OFF on the mirror while apart",
             || apart(pair()),
             |t| command(t, B, Command::Off),
@@ -353,14 +517,26 @@ pub(super) fn rows() -> Vec<Row> {
             "T3 T18",
             "the mirror starts anew, without a witness",
             pair,
-            |t| {
-                t.crash(B, 0);
-                t.drain();
-                t.restart(B);
-                t.drain();
-            },
+            |t| starts_anew(t, B),
             (p_synced, p_exposed, &[6, 12]),
             (m_synced, m_lost, &[]),
+        ),
+        row(
+            "T3 T18",
+            "the mirror starts anew, with a witness",
+            trio,
+            |t| starts_anew(t, B),
+            (p_synced, p_exposed, &[6, 12]),
+            (m_synced, m_lost, &[]),
+        )
+        .explained("S34"),
+        row(
+            "T18 T15",
+            "the principal starts anew, and the mirror has taken over",
+            trio,
+            |t| starts_anew(t, A),
+            (p_synced, p_stopped, &[10]),
+            (m_synced, p_exposed, &[5, 8, 12]),
         ),
         row(
             "T18",

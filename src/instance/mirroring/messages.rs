@@ -191,3 +191,37 @@ impl Instance {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::InstanceConfig;
+    use crate::types::Guid;
+    use crate::wire::mirroring::TEXT_BYTES_MAX;
+
+    fn report(bytes: usize) -> Message {
+        Message {
+            session: Guid::NIL,
+            role_sequence: 1,
+            link: 1,
+            body: Body::WitnessReport {
+                answers: 1,
+                owner: "A".repeat(bytes),
+                synchronized: true,
+            },
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_a_limit_is_not_sent_and_the_log_says_so() {
+        let mut instance = Instance::new(InstanceConfig::of_system("alpha", 1433), [7; 32]);
+        let connection = ConnectionId(1);
+        let length = instance.try_say(connection, &report(TEXT_BYTES_MAX));
+        assert!(length.is_some_and(|length| length > TEXT_BYTES_MAX));
+        assert_eq!(instance.error_log.lines().count(), 0);
+        assert_eq!(instance.try_say(connection, &report(TEXT_BYTES_MAX + 1)), None);
+        let told: Vec<String> = instance.error_log.lines().map(|line| line.text).collect();
+        assert!(told[0].starts_with("Error: 1437,"), "{told:?}");
+        assert!(told[1].contains("1025 exceeds the limit of 1024"), "{told:?}");
+    }
+}

@@ -523,6 +523,7 @@ impl Instance {
                 }
                 if let Some(old) = displaced {
                     self.pump(old);
+                    self.witnesses_lose(identity.arbitration_id);
                 }
             }
         }

@@ -36,6 +36,7 @@ impl Instance {
         database.session = Some(partner);
         database.session_since = since;
         database.links = Links::default();
+        database.silent = None;
         database.dials = [None, None];
         self.endpoint.timeout.sessions_changed();
         self.begin_session(name);

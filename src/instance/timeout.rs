@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Instance;
 use crate::endpoint::connection::PARTNER_TIMEOUT_DEFAULT;
-use crate::session::{Partner, Witness};
+use crate::session::{Partner, PartnerRecord, Witness};
 use crate::types::ConnectionId;
 
 /// What every connection that is online was told.
@@ -44,7 +44,7 @@ impl Instance {
         let partners = self.databases.values().filter_map(|d| d.session.as_ref());
         let partners = partners.filter_map(asked_for);
         let witnesses = self.witnesses.values().filter_map(Witness::timeout_in_force);
-        let shortest = partners.chain(witnesses).min();
+        let shortest = partners.chain(witnesses).chain(self.of_down()).min();
         let timeout = shortest.map_or(PARTNER_TIMEOUT_DEFAULT, |seconds| {
             Duration::from_secs(u64::from(seconds))
         });
@@ -55,6 +55,14 @@ impl Instance {
         for online in self.endpoint.connections.values_mut() {
             online.connection.set_timeout(timeout);
         }
+    }
+
+    /// What the sessions ask for whose database is down here: they are on record, too.
+    fn of_down(&self) -> impl Iterator<Item = u16> {
+        let down = self.databases.values().filter(|d| d.down.is_some());
+        let entries = down.filter_map(|d| self.catalog.database(d.name.as_str()));
+        let records = entries.filter_map(|e| e.mirroring.as_ref());
+        records.filter(|r| r.started).map(PartnerRecord::timeout_in_force)
     }
 
     /// A connection that came online takes the timeout in force.

@@ -5,6 +5,7 @@ use super::tables::Transaction;
 use crate::error::{SqlError, msg};
 use crate::instance::Instance;
 use crate::instance::batch::Wait;
+use crate::instance::client::ClientSession;
 use crate::log::{AppendError, LogBlock, LogRecord};
 use crate::session::{Partner, PartnerInput};
 use crate::types::{DatabaseName, Lsn, SessionEvent, TransactionId};
@@ -112,6 +113,21 @@ impl Instance {
             database.unacknowledged.clear();
             database.counters.forget_commits();
         }
+        self.end_waiting_backups(name);
         self.resume_locked(name);
+    }
+
+    /// A BACKUP that waits, in another database, for its record to be acknowledged: its file is there, and that it may be
+    /// forgotten is so anyway (L2).
+    fn end_waiting_backups(&mut self, name: &DatabaseName) {
+        let of_backup = |client: &ClientSession| {
+            let wait = client.running.as_ref()?.wait.clone()?;
+            matches!(&wait, Wait::Commit { database, .. } if database == name).then_some(wait)
+        };
+        let waiting = self.clients.iter();
+        let ended: Vec<_> = waiting
+            .filter_map(|(id, client)| Some((*id, of_backup(client)?, Ok(()))))
+            .collect();
+        self.resumed.extend(ended);
     }
 }

@@ -103,7 +103,7 @@ impl Instance {
 
     /// The log of this database cannot be relied upon: nobody uses it here until the instance starts again.
     pub(in crate::instance) fn take_down(&mut self, name: &DatabaseName) {
-        if self.is_down(name) {
+        if self.database(name.as_str()).is_none_or(|d| d.down.is_some()) {
             return;
         }
         self.log_error(&msg::LOG_NOT_AVAILABLE.with(&[name]));
@@ -125,6 +125,10 @@ impl Instance {
         self.tell_down(name);
         self.endpoint.timeout.sessions_changed();
         self.dials_changed = true;
+        // A greeting that came before the link was whole is answered now.
+        let kept: Vec<ConnectionId> = self.endpoint.connections.keys().copied().collect();
+        kept.into_iter()
+            .for_each(|connection| self.replay_early(connection));
     }
 
     /// The trace is told that a copy cannot be used, now or from the start on.
@@ -136,7 +140,8 @@ impl Instance {
     /// Partner and witness learn that the database left its session for now. The record of it stays.
     fn leave_session(&mut self, name: &DatabaseName) {
         let session = self.database(name.as_str()).and_then(|d| d.session.as_ref());
-        let Some(session) = session.filter(|s| s.has_started()) else {
+        // One that is on record is known to the partner, even if this side has not begun it yet.
+        let Some(session) = session.filter(|s| s.has_started() || self.is_mirrored(name)) else {
             return;
         };
         let (to_partner, to_witness) = session.farewell();
@@ -217,6 +222,9 @@ impl Instance {
             return Err(error);
         }
         let RestoredLog { entry, block } = restored;
+        if let Some(database) = self.database_mut(&name) {
+            database.restoring_log = false;
+        }
         self.on_log_hardened(
             &name,
             block.role_sequence(),

@@ -50,6 +50,8 @@ pub struct Database {
     pub dials: [Option<ServerAddress>; 2],
     /// Why the database cannot be used, if it cannot.
     pub down: Option<Down>,
+    /// `RESTORE LOG` is under way: the catalog says of the copy what it was before.
+    pub restoring_log: bool,
     /// The link over which the partner has said that its database is not available; one that follows is another.
     pub silent: Option<PartnerLink>,
     pub pages: Pages,
@@ -98,6 +100,7 @@ impl Database {
             counters: Counters::default(),
             dials: [None, None],
             down: None,
+            restoring_log: false,
             silent: None,
             pages: Pages::default(),
             tail_cut: None,

@@ -36,6 +36,7 @@ impl Instance {
         if let Some(database) = self.database_mut(&name) {
             redo_block(&mut database.tables, block);
             database.tables_at = block.end();
+            database.restoring_log = true;
         }
         let request = self.append_request(&name, block);
         let block = block.clone();

@@ -138,10 +138,11 @@ impl Instance {
     }
 
     fn check_restorable(&self, name: &str) -> Result<(), SqlError> {
-        if self.is_mirrored(&DatabaseName::new(name)) {
+        let database = DatabaseName::new(name);
+        if self.is_mirrored(&database) {
             return Err(msg::RESTORE_OVERWRITES.with(&[&name]));
         }
-        Ok(())
+        self.check_not_restoring(&database)
     }
 
     /// `RESTORE DATABASE x WITH RECOVERY`: the copy opens as it is.

@@ -127,7 +127,15 @@ impl Instance {
         if self.clients.values().any(uses) {
             return Err(msg::DATABASE_IN_USE.with(&[name]));
         }
-        Ok(())
+        self.check_not_restoring(name)
+    }
+
+    /// Nothing may change what the catalog says of a copy while `RESTORE LOG` is about to do so.
+    pub(in crate::instance) fn check_not_restoring(&self, name: &DatabaseName) -> Result<(), SqlError> {
+        match self.database(name.as_str()).is_some_and(|d| d.restoring_log) {
+            true => Err(msg::DATABASE_IN_USE.with(&[name])),
+            false => Ok(()),
+        }
     }
 
     /// Take a database out of the catalog, before anything happens to its files. What the monitor has read of it goes too:
@@ -155,6 +163,7 @@ impl Instance {
             Some(entry) => entry.name.clone(),
             None => return Err(msg::DATABASE_MISSING.with(&[&name])),
         };
+        self.check_not_restoring(&name)?;
         if matches!(change, DatabaseChange::Partner(_) | DatabaseChange::Witness(_)) {
             self.note_deprecated(Feature::DatabaseMirroring);
         }

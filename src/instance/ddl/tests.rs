@@ -344,11 +344,21 @@ fn a_restored_log_that_cannot_be_hardened_is_no_success_and_takes_its_database_a
         "{:?}",
         bench.asked
     );
+    for meanwhile in [
+        "DROP DATABASE Sales",
+        "RESTORE DATABASE Sales WITH RECOVERY",
+        "ALTER DATABASE Sales SET RECOVERY SIMPLE",
+        "ALTER DATABASE Sales SET PARTNER = 'TCP://beta:7022'",
+    ] {
+        bench.begin(1, &format!("USE master; {meanwhile}"));
+        assert_eq!(bench.number(1), Some(3702), "{meanwhile}");
+    }
     while bench.number(0).is_none() {
         bench.answer(full());
     }
     bench.answer_all();
     assert!(!bench.stopped);
+    assert_eq!(bench.run(1, "USE Other"), 0);
     assert_eq!(bench.run(0, "USE Sales"), 945);
     assert_eq!(bench.run(0, "RESTORE DATABASE Sales WITH RECOVERY"), 945);
     let table = "CREATE TABLE T (id INT PRIMARY KEY, value INT)";

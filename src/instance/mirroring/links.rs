@@ -247,12 +247,18 @@ impl Instance {
             o.connection.side() == Side::Acceptor && o.peer.as_ref().is_some_and(|p| p.arbitration_id == peer)
         });
         if !still_there {
-            let sessions: Vec<Guid> = self.witnesses.keys().copied().collect();
-            for session in sessions {
-                self.witness_input(session, WitnessInput::Down { peer });
-            }
+            self.witnesses_lose(peer);
         }
         self.dials_changed = true;
+    }
+
+    /// The connection over which a peer introduced itself is no more. Over another one it introduces itself again, for every
+    /// session that it still has.
+    pub(in crate::instance) fn witnesses_lose(&mut self, peer: Guid) {
+        let sessions: Vec<Guid> = self.witnesses.keys().copied().collect();
+        for session in sessions {
+            self.witness_input(session, WitnessInput::Down { peer });
+        }
     }
 
     /// 1479 for every session the silent connection carried.

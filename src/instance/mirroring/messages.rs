@@ -102,6 +102,8 @@ impl Instance {
                 match message.body {
                     Body::Probe => return,
                     Body::Unavailable if on_link => return self.partner_is_unavailable(&name),
+                    // Whoever greets it on the next link is told again.
+                    Body::Unavailable => return,
                     _ => {}
                 }
                 let counted = from_witness || on_link || reply_via || gone;
@@ -149,7 +151,7 @@ impl Instance {
         Some(peer.arbitration_id)
     }
 
-    pub(super) fn replay_early(&mut self, connection: ConnectionId) {
+    pub(in crate::instance) fn replay_early(&mut self, connection: ConnectionId) {
         for bytes in self.take_early(connection) {
             self.on_message(connection, bytes);
         }

@@ -121,6 +121,8 @@ pub struct Scene {
     replaced: Vec<(Timestamp, Duration)>,
     /// When all faults were healed.
     quiet: Option<Timestamp>,
+    /// The time of the last event.
+    at: Timestamp,
 }
 
 impl Scene {
@@ -159,6 +161,7 @@ impl Scene {
     }
 
     pub(super) fn observe(&mut self, stamped: &Stamped) {
+        self.at = stamped.at;
         self.sessions.observe(stamped);
         if let Some(who) = gone(stamped) {
             self.on_gone(who);
@@ -441,13 +444,16 @@ impl Scene {
         !self.has_connection(who, to) || told().is_some()
     }
 
-    /// Whether a fault that is not one of a disk was done to either about that time.
+    /// Whether a fault that is not one of a disk was done to either about that time, and what it swallowed may not have come
+    /// through since.
     fn is_across(&self, fault: &FaultSeen, at: Timestamp, who: &InstanceName, to: &InstanceName) -> bool {
         let of_disk = fault.kind.starts_with("disk") || DAMAGING.contains(&fault.kind.as_str());
         let lingers = self.longest_timeout(at) + PING + SLACK;
         !of_disk
             && fault.from <= at + SLACK
-            && fault.to.is_none_or(|over| over + lingers >= at)
+            && fault
+                .to
+                .is_none_or(|over| over.max(at) + lingers >= self.at.max(at))
             && (self.touches(fault, who) || self.touches(fault, to))
     }
 

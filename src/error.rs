@@ -185,7 +185,6 @@ catalogue! {
     DATABASE_RESTORING = 927, 14, false, "Database '{0}' is being restored and cannot be used.";
     DATABASE_MIRROR = 954, 14, false, "Database '{0}' is the mirror copy here and cannot be used.";
     DATABASE_NO_QUORUM = 955, 14, false, "Database '{0}' is mirrored and sees neither its partner nor its witness: it is not served.";
-    DATABASE_SYNCHRONIZING_ROLE = 956, 14, false, "Database '{0}' is mirrored and has no quorum, or changes its role: it is not served. Look at the links to partner and witness.";
     DATABASE_DAMAGED = 926, 14, true, "Database '{0}' is suspect and cannot be used: {1}.";
     DATABASE_FILES_OUT_OF_REACH = 945, 14, true, "Database '{0}' cannot be used: its files could not be written. The log of the instance says why; the database is opened anew when the instance starts again.";
     LOG_NOT_AVAILABLE = 9001, 21, true, "The log of database '{0}' is not available: a write to it failed. The database is not used until the instance starts again; other databases go on.";
@@ -201,7 +200,6 @@ catalogue! {
     PAGE_DAMAGED = 824, 24, true, "Page (1:{1}) of database '{2}' is damaged: {0}. Its rows are not used.";
     PAGE_RESTORE_PENDING = 829, 21, false, "Page (1:{1}) of the database with ID {0} was found damaged and is not restored yet: its rows are not served.";
     BACKUP_DAMAGED_PAGE = 3043, 16, false, "The database '{0}' is not backed up: page (1:{1}) of its data file is damaged.";
-    TRANSACTION_CUT = 596, 21, true, "The session is ended, because the database changed its role or lost quorum.";
     CLIENT_LOGINS_FULL = 17809, 20, true, "Closed without a login: {0} connections to the client port wait to log in, which is the bound, and this one has waited longest of those from its address. [CLIENT: {1}]";
     CLIENT_LOGIN_TIMED_OUT = 17830, 20, true, "Closed without a login: {0} seconds have passed since it connected to the client port. [CLIENT: {1}]";
     LOGIN_FAILED = 18456, 14, true, "'{0}' may not log in.";
@@ -357,7 +355,6 @@ catalogue! {
     NO_WITNESS = 1439, 16, false, "The session of \"{0}\" has no witness.";
     ACTIVE_PRINCIPAL = 1440, 10, true, "Database '{0}' is mirrored, with the principal copy here.";
     ACTIVE_MIRROR = 1441, 10, true, "Database '{0}' is mirrored, with the mirror copy here.";
-    INACTIVE = 1442, 10, true, "Mirroring of database '{0}' is not active.";
     TERMINATED = 1443, 10, true, "Mirroring of database '{0}' has ended.";
     RECOVERY_BYPASSED_MIRROR = 1444, 10, true, "Database '{0}' is a mirror copy and stays unrecovered.";
     RECOVERY_BYPASSED_QUORUM = 1445, 10, true, "Database '{0}' is mirrored and stays unrecovered until its session has quorum. Look for what changed: links, endpoints, permissions of accounts and certificates.";

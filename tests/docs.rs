@@ -23,6 +23,23 @@ fn the_page_of_errors_lists_the_catalogue() {
     );
 }
 
+/// An id names one decision: tests and other rows refer to it.
+#[test]
+fn every_decision_has_an_id_of_its_own() {
+    let page = include_str!("../docs/decisions.md");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let mut ids: Vec<&str> = rows
+        .map(|(id, _)| id)
+        .filter(|id| !["id", "---"].contains(id))
+        .collect();
+    ids.sort_unstable();
+    assert!(ids.len() > 100, "the page is read wrongly: {ids:?}");
+    let twice: Vec<&[&str]> = ids.windows(2).filter(|two| two[0] == two[1]).collect();
+    assert!(twice.is_empty(), "several rows: {twice:?}");
+}
+
 fn page() -> String {
     let mut page = String::from(
         "# Errors\n\nThe messages this project raises, written from the catalogue in `src/error.rs` and the manual in `src/error/manual/`.\n\

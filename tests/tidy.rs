@@ -159,3 +159,49 @@ fn nothing_is_unfinished_or_skipped() {
         }
     }
 }
+
+/// The names of the catalogue, as `src/error.rs` lists them.
+fn catalogue(text: &str) -> Vec<&str> {
+    let named = text.lines().filter_map(|line| line.trim().split_once(" = "));
+    let named = named.filter(|(name, rest)| {
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        name.chars().all(is_name) && rest.starts_with(|c: char| c.is_ascii_digit()) && rest.ends_with("\";")
+    });
+    named.map(|(name, _)| name).collect()
+}
+
+/// A file without its tests, which stand at its end.
+fn without_tests(text: &str) -> &str {
+    text.split_once("#[cfg(test)]\nmod tests {")
+        .map_or(text, |(code, _)| code)
+}
+
+#[test]
+fn every_message_of_the_catalogue_is_raised_by_the_code() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let errors = src.join("error.rs");
+    let listed = fs::read_to_string(&errors).expect("source is UTF-8");
+    let names = catalogue(&listed);
+    assert_eq!(
+        names.len(),
+        mirrorlab::error::msg::ALL.len(),
+        "the catalogue is read wrongly"
+    );
+    let mut raised: std::collections::BTreeSet<String> = Default::default();
+    for path in sources(&src)
+        .into_iter()
+        .filter(|path| *path != errors && !is_test(path))
+    {
+        let text = fs::read_to_string(&path).expect("source is UTF-8");
+        for (_, code) in code_lines(without_tests(&text)) {
+            let words = code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            raised.extend(words.map(str::to_owned));
+        }
+    }
+    let never: Vec<&&str> = names.iter().filter(|name| !raised.contains(**name)).collect();
+    assert!(
+        never.is_empty(),
+        "in the catalogue and never raised: {never:?}\n\
+         Take each out of src/error.rs, and end its entry in src/error/manual/ with `not_raised <severity> <logged> \"why\"`."
+    );
+}

@@ -9,7 +9,8 @@ manual! {
     596 Documented [Client]
         "The session was ended by the instance: the database changed its role or lost its quorum while it was used."
         ["Connect again; the failover partner of the connection string may be the principal now.",
-         "Check whether the last transaction happened before repeating it."];
+         "Check whether the last transaction happened before repeating it."]
+        not_raised 21 true "Clients are cut by closing their connections, without a word.";
     823 Documented [Instance]
         "The operating system could not carry out a read or write of the instance. What cannot be made durable is not promised: if it was master the instance stops; if it was the log of a database that database is taken out of use (9001); what a data file lacks the log has, and only a mirror suspends the session of that database. With operating system error 23 it is one page that the disk cannot read back: it is treated as a damaged one (824)."
         ["Look at the disk: errors, space, cables.", "If it names a page and the database is mirrored: wait for 1461; the page is fetched from the partner.", "If the instance stopped, start it again; recovery says what the disk has kept.", "After 1454: RESUME on the principal, once the disk is well.",
@@ -52,7 +53,8 @@ manual! {
          "Bring one of the two back; service resumes by itself."];
     956 Documented [Statement, Client]
         "The database is changing its role or waits for its quorum."
-        ["Try again after a moment.", "If it stays so, look as for 955."];
+        ["Try again after a moment.", "If it stays so, look as for 955."]
+        not_raised 14 false "A principal that waits for its quorum, or hands its role over, answers 955; a mirror 954.";
     1801 Documented [Statement]
         "The instance has a database of this name."
         ["Choose another name, or drop the database."];

@@ -153,7 +153,8 @@ manual! {
         [];
     1442 Documented [Instance]
         "Mirroring is not active for the database."
-        [];
+        []
+        not_raised 10 true "A session is active from its start to its end; whatever ends it says 1443.";
     1443 Documented [Principal, Mirror]
         "Mirroring was removed from the database."
         ["If nobody meant it, look who ran SET PARTNER OFF on either partner."];

@@ -131,7 +131,7 @@ fn every_answer_has_its_outcome_and_every_failure_a_new_connection() {
         1 => say(vec![ReplyItem::Error(msg::DATABASE_NO_QUORUM.with(&[&"Sales"]))]),
         2 => Answer::HangUp,
         3 => Answer::Silence,
-        4 => say(vec![ReplyItem::Error(msg::TRANSACTION_CUT.with(&[]))]),
+        4 => say(vec![ReplyItem::Error(msg::LOG_NOT_AVAILABLE.with(&[&"Sales"]))]),
         n => fine(n, ""),
     });
     let outcomes: Vec<String> = events

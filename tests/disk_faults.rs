@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use mirrorlab::sim::launch;
 use mirrorlab::sim::runner::{Run, run_many};
@@ -110,6 +111,9 @@ const ROWS: u32 = 4_000;
 /// A torn write is looked for among so many durable ones.
 const WRITES_TRIED: u32 = 12;
 
+/// When the instance is restarted, in seconds since the set-up.
+const RESTARTED_AT: u64 = 20;
+
 /// While the fault lasts: at its beginning; behind the step from which durable writes are counted, before the mirror dies; and
 /// when it is back.
 const EARLY: &str = "6s";
@@ -194,7 +198,9 @@ fn scenario(case: &Case, file: &str, system: &str, write: u32) -> Scenario {
         // By the power.
         true => String::new(),
         false => {
-            format!("[[step]]\nat = \"20s\"\nfault = {{ kind = \"restart\", instance = \"{system}\" }}\n")
+            format!(
+                "[[step]]\nat = \"{RESTARTED_AT}s\"\nfault = {{ kind = \"restart\", instance = \"{system}\" }}\n"
+            )
         }
     };
     let text = format!(
@@ -354,12 +360,22 @@ fn went_down(run: &Run, system: &str) -> &'static str {
     }
 }
 
+/// Who took over before the restart, and whether anybody did from then on.
 fn took_over(run: &Run) -> String {
-    let takeovers = events(run).filter_map(|(source, event)| match (source, event) {
-        (Source::Instance(who), Event::Session(SessionEvent::Takeover { .. })) => Some(who.to_string()),
-        _ => None,
-    });
-    takeovers.collect::<Vec<_>>().join(" ")
+    let restarted = run.setup_end + Duration::from_secs(RESTARTED_AT);
+    let takeovers = run.trace.events().iter().filter(|e| e.at >= run.setup_end);
+    let mut told = Vec::new();
+    for stamped in takeovers {
+        if let (Source::Instance(who), Event::Session(SessionEvent::Takeover { .. })) =
+            (&stamped.source, &stamped.event)
+        {
+            told.push(match stamped.at < restarted {
+                true => who.to_string(),
+                false => "later".to_owned(),
+            });
+        }
+    }
+    told.join(" ")
 }
 
 /// The last role and state each partner told of, or that it does not run.

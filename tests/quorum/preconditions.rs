@@ -194,7 +194,7 @@ fn each_precondition_has_its_number() {
     compare("preconditions", &table);
 }
 
-const OPTIONS: [&str; 11] = [
+const OPTIONS: [&str; 13] = [
     "PARTNER FAILOVER",
     "PARTNER FORCE_SERVICE_ALLOW_DATA_LOSS",
     "PARTNER SUSPEND",
@@ -203,6 +203,8 @@ const OPTIONS: [&str; 11] = [
     "PARTNER SAFETY OFF",
     "PARTNER TIMEOUT 20",
     "PARTNER TIMEOUT 32768",
+    "PARTNER REDO_QUEUE ( 3 MB )",
+    "PARTNER REDO_QUEUE ( UNLIMITED )",
     "WITNESS OFF",
     "WITNESS = 'TCP://gamma.lab.example:7022'",
     "PARTNER OFF",

@@ -224,12 +224,25 @@ fn entry(text: &mut String, name: &str, who: &str, toml: &str, by: u64) {
 const TRIO: [(&str, &str); 3] = [("alpha", "principal"), ("beta", "mirror"), ("gamma", "witness")];
 const PAIR: [(&str, &str); 2] = [("alpha", "principal"), ("beta", "mirror")];
 
-fn table(name: &str, mode: &str, roles: &[(&str, &str)], statements: &[(&str, &str)]) {
+/// A table: these statements on these roles, one after the other. `by` is when there must have been service again.
+fn table<'a>(
+    name: &str,
+    mode: &str,
+    roles: &[(&str, &str)],
+    statements: impl Iterator<Item = &'a (&'a str, &'a str)> + Clone,
+    (around, suffix, by): (&Around, &str, u64),
+) {
     let mut text = String::new();
     for (who, role) in roles {
-        for (name, statement) in statements {
-            let toml = toml(mode, who, statement, &Around::default());
-            entry(&mut text, &format!("{name} on the {role}"), who, &toml, BACK_AT);
+        for (name, statement) in statements.clone() {
+            let toml = toml(mode, who, statement, around);
+            entry(
+                &mut text,
+                &format!("{name} on the {role}{suffix}"),
+                who,
+                &toml,
+                by,
+            );
         }
     }
     compare(name, &text);
@@ -237,46 +250,62 @@ fn table(name: &str, mode: &str, roles: &[(&str, &str)], statements: &[(&str, &s
 
 #[test]
 fn endpoints_in_use_with_a_witness() {
-    table("reconfiguration_trio", "trio", &TRIO, &STATEMENTS);
+    let plain = (&Around::default(), "", BACK_AT);
+    table("reconfiguration_trio", "trio", &TRIO, STATEMENTS.iter(), plain);
 }
 
 #[test]
 fn endpoints_in_use_without_a_witness() {
-    table("reconfiguration_pair", "pair", &PAIR, &STATEMENTS);
+    let plain = (&Around::default(), "", BACK_AT);
+    table("reconfiguration_pair", "pair", &PAIR, STATEMENTS.iter(), plain);
 }
 
 #[test]
 fn endpoints_in_use_on_other_terms() {
-    table("reconfiguration_terms", "trio", &TRIO, &TERMS);
+    let plain = (&Around::default(), "", BACK_AT);
+    table("reconfiguration_terms", "trio", &TRIO, TERMS.iter(), plain);
+    table("reconfiguration_terms_pair", "pair", &PAIR, TERMS.iter(), plain);
 }
 
 /// With SAFETY OFF nobody takes over by itself, whatever becomes of the principal's endpoint.
-fn safety_off(name: &str, mode: &str, roles: &[(&str, &str)]) {
+fn safety_off<'a>(
+    name: &str,
+    mode: &str,
+    roles: &[(&str, &str)],
+    statements: impl Iterator<Item = &'a (&'a str, &'a str)> + Clone,
+) {
     let around = Around {
         before: sql(1, "alpha", "SAFETY OFF"),
         after: sql(SET_AT, "alpha", "SAFETY FULL"),
         ..Around::default()
     };
-    let mut text = String::new();
-    for (who, role) in roles {
-        for (name, statement) in [STATEMENTS[0], STATEMENTS[7]] {
-            let toml = toml(mode, who, statement, &around);
-            let name = format!("{name} on the {role}, SAFETY OFF");
-            // With a witness there may be no service until the endpoint is back.
-            entry(&mut text, &name, who, &toml, SET_AT);
-        }
-    }
-    compare(name, &text);
+    // With a witness there may be no service until the endpoint is back.
+    table(name, mode, roles, statements, (&around, ", SAFETY OFF", SET_AT));
 }
 
 #[test]
 fn endpoints_in_use_with_safety_off() {
-    safety_off("reconfiguration_safety_off", "trio", &TRIO);
+    let all = STATEMENTS.iter().chain(&TERMS);
+    safety_off("reconfiguration_safety_off", "trio", &TRIO, all);
 }
 
 #[test]
 fn endpoints_in_use_with_safety_off_without_a_witness() {
-    safety_off("reconfiguration_safety_off_pair", "pair", &PAIR);
+    let away = [STATEMENTS[0], STATEMENTS[7]];
+    safety_off("reconfiguration_safety_off_pair", "pair", &PAIR, away.iter());
+}
+
+/// A suspended session stays so, whoever is lost and comes back, and nobody takes over.
+#[test]
+fn endpoints_in_use_while_suspended() {
+    let around = Around {
+        before: sql(1, "alpha", "SUSPEND"),
+        after: sql(SET_AT, "alpha", "RESUME"),
+        ..Around::default()
+    };
+    let all = STATEMENTS.iter().chain(&TERMS);
+    let name = "reconfiguration_suspended";
+    table(name, "trio", &TRIO, all, (&around, ", SUSPENDED", SET_AT));
 }
 
 /// Service is forced while the principal's endpoint is away: it is gone for the mirror and for the witness.

@@ -332,6 +332,18 @@ fn one_after_the_other() {
             row(DOWN, mirror(LOST, LOST), witness("nobody", "alpha", false), false),
         ),
         row_of(
+            "6-isolated",
+            "alpha-beta and beta-gamma are lost, then alpha-gamma",
+            vec![at(6, &ab), at(6, &bg), at(26, &ag)],
+            60,
+            row(
+                stopped(LOST),
+                mirror(LOST, LOST),
+                witness("nobody", "alpha", false),
+                false,
+            ),
+        ),
+        row_of(
             "6-dead-7",
             "alpha-beta and beta-gamma are lost, alpha dies, beta-gamma comes back",
             vec![at(6, &ab), at(6, &lasting(&bg, 40)), at(26, &kill("alpha"))],

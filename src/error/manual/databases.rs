@@ -94,8 +94,8 @@ manual! {
         "The master database cannot be read, and without it there are no logins, endpoints or sessions."
         ["Look at the disk of the instance.", "Restore master, or rebuild it and set the instance up again."];
     3702 Documented [Statement]
-        "Clients use the database, the own session included."
-        ["USE master, and end the other sessions."];
+        "Clients use the database, the own session included, or RESTORE LOG of it is under way."
+        ["USE master, and end the other sessions.", "Wait until RESTORE LOG is answered."];
     4060 Documented [Client]
         "The database named at connect cannot be opened on this instance."
         ["Compare the name.", "On a partner this is usual: connect to the other one. The messages 954 and 955 say which case it is."];

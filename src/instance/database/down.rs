@@ -178,8 +178,8 @@ impl Instance {
         self.update_links(name, LinkLoss::Hard);
     }
 
-    /// `SET PARTNER OFF` where the database is down: only the record is left to remove. The partner is told by whichever
-    /// connection it has opened, the next time it asks otherwise.
+    /// `SET PARTNER OFF` where the database is down: only the record is left to remove. The partner is told over the
+    /// connection that it has opened here, or else when it connects again.
     pub(in crate::instance) fn partner_off_while_down(
         &mut self,
         connection: ConnectionId,
